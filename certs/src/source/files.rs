@@ -1,0 +1,186 @@
+//! An identity from PEM files.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use zeroize::Zeroizing;
+
+use super::{Identity, SourceError, SourceWarning};
+use crate::bundle::{TrustBundle, TrustBundles};
+use crate::clock::Clock;
+use crate::spiffe_id::TrustDomain;
+use crate::svid::{SvidError, X509Svid};
+use crate::verifier::{self, PresentedChain, Role};
+
+/// The most bytes that are read from one file.
+pub const MAX_FILE_LEN: u64 = 1024 * 1024;
+
+/// The mode bits that let group or others read a file.
+const READABLE_BY_OTHERS: u32 = 0o044;
+
+/// The permission bits of a file mode.
+const PERMISSIONS: u32 = 0o7777;
+
+/// PEM files that hold an SVID, its key and the trust bundles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSource {
+    /// The certificate chain, leaf first.
+    pub svid_path: PathBuf,
+    /// The private key of the leaf, PKCS#8 or SEC1.
+    pub key_path: PathBuf,
+    /// The roots of each trust domain, our own among them if its peers are to be trusted.
+    pub bundles: Vec<(TrustDomain, PathBuf)>,
+}
+
+impl FileSource {
+    /// Reads and checks everything, or nothing.
+    ///
+    /// The SVID has to be valid now. If there is a bundle for its own trust domain, our own
+    /// verifier has to accept the SVID under it in both TLS roles.
+    ///
+    /// # Errors
+    /// [`SourceError`], which names the file. While an issuer replaces the files one by one, a
+    /// load can see a new chain with an old key and fail; the next one passes.
+    pub fn load(
+        &self,
+        provider: &CryptoProvider,
+        clock: &dyn Clock,
+    ) -> Result<Identity, SourceError> {
+        let svid_file = read(&self.svid_path)?;
+        let key_file = read(&self.key_path)?;
+        let svid = X509Svid::from_pem(&svid_file.bytes, &key_file.bytes, provider)
+            .map_err(|source| self.svid_error(source))?;
+        let bundles = self.load_bundles()?;
+        self.check_svid(&svid, &bundles, provider, clock)?;
+
+        let mut warnings = Vec::new();
+        if key_file.mode & READABLE_BY_OTHERS != 0 {
+            warnings.push(SourceWarning::KeyReadableByOthers {
+                path: self.key_path.clone(),
+                mode: key_file.mode,
+            });
+        }
+        Ok(Identity {
+            svid,
+            bundles: Arc::new(bundles),
+            warnings,
+        })
+    }
+
+    fn load_bundles(&self) -> Result<TrustBundles, SourceError> {
+        let mut bundles = TrustBundles::new();
+        for (trust_domain, path) in &self.bundles {
+            let file = read(path)?;
+            TrustBundle::from_pem(trust_domain.clone(), &file.bytes)
+                .and_then(|bundle| bundles.insert(bundle))
+                .map_err(|source| SourceError::Bundle {
+                    path: path.clone(),
+                    trust_domain: trust_domain.clone(),
+                    source,
+                })?;
+        }
+        Ok(bundles)
+    }
+
+    fn check_svid(
+        &self,
+        svid: &X509Svid,
+        bundles: &TrustBundles,
+        provider: &CryptoProvider,
+        clock: &dyn Clock,
+    ) -> Result<(), SourceError> {
+        let now = clock.now();
+        svid.check_valid_at(now)
+            .map_err(|source| self.time_error(svid, source))?;
+        let own = svid.id().trust_domain();
+        let Some((_, bundle_path)) = self.bundles.iter().find(|(name, _)| name == own) else {
+            return Ok(());
+        };
+        let refused = |source| SourceError::Refused {
+            path: self.svid_path.clone(),
+            bundle_path: bundle_path.clone(),
+            source: Box::new(source),
+        };
+        let chain = PresentedChain::split(&svid.certified_key().cert).map_err(refused)?;
+        let algorithms = &provider.signature_verification_algorithms;
+        for role in [Role::Client, Role::Server] {
+            verifier::verify(&chain, role, bundles, algorithms, now).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    fn svid_error(&self, source: SvidError) -> SourceError {
+        if source.is_about_the_key() {
+            return SourceError::Key {
+                path: self.key_path.clone(),
+                svid_path: self.svid_path.clone(),
+                source,
+            };
+        }
+        SourceError::Svid {
+            path: self.svid_path.clone(),
+            source,
+        }
+    }
+
+    fn time_error(&self, svid: &X509Svid, source: SvidError) -> SourceError {
+        let (path, id) = (self.svid_path.clone(), svid.id().clone());
+        match source {
+            SvidError::Expired { not_after } => SourceError::Expired {
+                path,
+                id,
+                not_after,
+            },
+            SvidError::NotYetValid { not_before } => SourceError::NotYetValid {
+                path,
+                id,
+                not_before,
+            },
+            source => SourceError::Svid { path, source },
+        }
+    }
+}
+
+struct ReadFile {
+    bytes: Zeroizing<Vec<u8>>,
+    mode: u32,
+}
+
+/// Reads a regular file of at most [`MAX_FILE_LEN`] bytes. Its length is checked before reading
+/// and again while reading, since it can grow in between.
+fn read(path: &Path) -> Result<ReadFile, SourceError> {
+    let failed = |source| SourceError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    // Before opening: opening a pipe would wait for its writer.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(SourceError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    let too_long = || SourceError::TooLong {
+        path: path.to_owned(),
+    };
+    if metadata.len() > MAX_FILE_LEN {
+        return Err(too_long());
+    }
+    // The whole capacity at once: a buffer that grows leaves copies of the key behind.
+    let capacity = usize::try_from(metadata.len() + 1).unwrap_or_default();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    let mut bounded = file.take(MAX_FILE_LEN + 1);
+    bounded.read_to_end(&mut bytes).map_err(failed)?;
+    if bounded.limit() == 0 {
+        return Err(too_long());
+    }
+    Ok(ReadFile {
+        bytes,
+        mode: metadata.permissions().mode() & PERMISSIONS,
+    })
+}

@@ -1,0 +1,135 @@
+use std::sync::Arc;
+
+use rustls_pki_types::CertificateDer;
+
+use super::super::{PeerVerifier, verify};
+use super::*;
+use crate::bundle::TrustBundles;
+use crate::clock::FixedClock;
+use crate::testing::{NOW, TestDomain, TestSvid, allow, bundles, now_plus, provider};
+
+struct Fixture {
+    domain: TestDomain,
+    bundles: Arc<TrustBundles>,
+    verifier: PeerVerifier,
+    clock: Arc<FixedClock>,
+}
+
+fn fixture() -> Fixture {
+    let domain = TestDomain::new("example.org");
+    let bundles = bundles(&[&domain]);
+    let clock = Arc::new(FixedClock::new(NOW));
+    let allowed = allow(&["spiffe://example.org/**"]);
+    let verifier = PeerVerifier::new(bundles.clone(), allowed, &provider(), clock.clone());
+    Fixture {
+        domain,
+        bundles,
+        verifier,
+        clock,
+    }
+}
+
+impl Fixture {
+    fn reason(&self, svid: &TestSvid) -> &'static str {
+        self.verifier.identify(svid.chain()).unwrap_err().reason()
+    }
+
+    fn reason_as(&self, svid: &TestSvid, role: Role) -> Option<&'static str> {
+        let (leaf, intermediates) = svid.chain().split_first().unwrap();
+        let verified = self.verifier.verify_chain(leaf, intermediates, role);
+        verified.err().map(|error| error.reason())
+    }
+}
+
+#[test]
+fn remembers_verified_chains_for_their_role_and_no_refusals() {
+    let fixture = fixture();
+    let domain = &fixture.domain;
+    let server = domain.leaf("/agent").server_auth_only().issue();
+    assert_eq!(fixture.reason_as(&server, Role::Server), None);
+    assert_eq!(fixture.verifier.cache.len(), 1);
+    // What verified for a server is not accepted from a client.
+    assert_eq!(
+        fixture.reason_as(&server, Role::Client),
+        Some("wrong-purpose")
+    );
+    fixture.reason(&domain.leaf("/agent").ca().issue());
+    assert_eq!(fixture.verifier.cache.len(), 1);
+    // Looked up for either role, and not verified anew for the other one.
+    fixture.verifier.identify(server.chain()).unwrap();
+    assert_eq!(fixture.verifier.cache.len(), 1);
+}
+
+#[test]
+fn remembered_chains_end_with_the_first_certificate_to_expire() {
+    let fixture = fixture();
+    let domain = &fixture.domain;
+    let until = |secs: u64| {
+        let secs = i64::try_from(NOW.as_secs() + secs).unwrap();
+        time::OffsetDateTime::from_unix_timestamp(secs).unwrap()
+    };
+    let short = domain
+        .root()
+        .intermediate_with("short", |params| params.not_after = until(50));
+    let svid = short
+        .leaf("spiffe://example.org/agent")
+        .valid(now_plus(-10), now_plus(100))
+        .issue();
+    let first = fixture.verifier.identify(svid.chain()).unwrap();
+    fixture.clock.set(now_plus(50));
+    assert_eq!(fixture.verifier.identify(svid.chain()).unwrap(), first);
+    fixture.clock.set(now_plus(51));
+    assert_eq!(fixture.reason(&svid), "issuer-expired");
+    fixture.clock.set(now_plus(101));
+    assert_eq!(fixture.reason(&svid), "expired");
+    fixture.clock.set(now_plus(-11));
+    assert_eq!(fixture.reason(&svid), "not-yet-valid");
+    fixture.clock.set(NOW);
+    assert_eq!(fixture.verifier.identify(svid.chain()).unwrap(), first);
+}
+
+#[test]
+fn remembered_chains_are_found_by_every_byte_and_boundary() {
+    let der = |bytes: &[u8]| CertificateDer::from(bytes.to_vec());
+    let digest = |chain: &[CertificateDer<'_>]| {
+        let chain = PresentedChain::split(chain).unwrap();
+        ChainDigest::of(&chain)
+    };
+    let chains = [
+        vec![der(b"ab")],
+        vec![der(b"a"), der(b"b")],
+        vec![der(b"b"), der(b"a")],
+        vec![der(b"ab"), der(b"")],
+        vec![der(b"ac")],
+    ];
+    for (index, chain) in chains.iter().enumerate() {
+        assert_eq!(digest(chain), digest(&chain.clone()));
+        for other in &chains[index + 1..] {
+            assert_ne!(digest(chain), digest(other), "{chain:?} {other:?}");
+        }
+    }
+}
+
+#[test]
+fn a_full_memory_forgets_its_oldest_chain() {
+    let fixture = fixture();
+    let domain = &fixture.domain;
+    let algorithms = &provider().signature_verification_algorithms;
+    let role = Role::Client;
+    let chain = || {
+        let svid = domain.leaf("/agent").issue();
+        let chain = PresentedChain::split(svid.chain()).unwrap();
+        let verified = verify(&chain, role, &fixture.bundles, algorithms, NOW).unwrap();
+        let digest = ChainDigest::of(&chain);
+        (ChainKey { digest, role }, verified)
+    };
+    let cache = ChainCache::new(2);
+    let [a, b, c] = [chain(), chain(), chain()];
+    for (key, verified) in [&a, &b, &a, &c] {
+        cache.remember(*key, verified.clone());
+    }
+    assert_eq!(cache.len(), 2);
+    assert_eq!(cache.find(&a.0, NOW), None);
+    assert_eq!(cache.find(&b.0, NOW), Some(b.1.identity));
+    assert_eq!(cache.find(&c.0, NOW), Some(c.1.identity));
+}

@@ -1,0 +1,13 @@
+//! The verifier inside real TLS 1.3 handshakes, in memory.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+mod handshake;
+mod possession;
+mod remembered;
+mod support;

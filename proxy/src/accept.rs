@@ -1,0 +1,169 @@
+//! Listening and accepting, without ever spinning or giving up.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::ListenAddress;
+use crate::drain::{Drain, Phase};
+use crate::limits::Limits;
+use crate::metrics::ListenerMetrics;
+use crate::task;
+use crate::transport::Socket;
+
+/// A bound listening socket.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
+}
+
+/// The file of a Unix listening socket; removed on drop.
+#[derive(Debug)]
+pub(crate) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Where a listener is bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BoundAddress {
+    /// TCP, with the port the system chose if none was named.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for BoundAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Listener {
+    /// Binds. A Unix socket gets mode 0600; one left behind by a process that is gone is replaced.
+    pub(crate) async fn bind(address: &ListenAddress) -> io::Result<Self> {
+        match address {
+            ListenAddress::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            ListenAddress::Unix(path) => {
+                remove_stale(path).await?;
+                let listener = UnixListener::bind(path)?;
+                let file = SocketFile(path.clone());
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+                Ok(Self::Unix(listener, file))
+            }
+        }
+    }
+
+    pub(crate) fn address(&self) -> io::Result<BoundAddress> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(BoundAddress::Tcp),
+            Self::Unix(_, file) => Ok(BoundAddress::Unix(file.0.clone())),
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(Socket, String)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, from) = listener.accept().await?;
+                Ok((Socket::tcp(stream), from.to_string()))
+            }
+            Self::Unix(listener, _) => {
+                let (stream, _unnamed) = listener.accept().await?;
+                let uid = stream.peer_cred()?.uid();
+                Ok((Socket::Unix(stream), format!("uid:{uid}")))
+            }
+        }
+    }
+}
+
+async fn remove_stale(path: &Path) -> io::Result<()> {
+    match tokio::net::UnixStream::connect(path).await {
+        Ok(_alive) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(gone) if gone.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(_no_socket_there) => Ok(()),
+    }
+}
+
+/// One accepted connection. It counts against its listener until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) socket: Socket,
+    /// Source address, or `uid:N` on a Unix socket.
+    pub(crate) from: String,
+    pub(crate) place: Place,
+}
+
+/// A connection's place among those of its listener.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    metrics: Arc<ListenerMetrics>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.connections_open.dec();
+    }
+}
+
+/// Accepts until draining begins; each connection runs as a task of its own.
+///
+/// A failed accept is counted and followed by a pause: out of file descriptors, the kernel would otherwise
+/// answer at once, for ever.
+pub(crate) async fn accept_until_drained<F, C>(
+    listener: Listener,
+    limits: &Limits,
+    metrics: &Arc<ListenerMetrics>,
+    mut drain: Drain,
+    connection: C,
+) where
+    C: Fn(Accepted) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(limits.connections_per_listener));
+    loop {
+        let next = async {
+            let permit = Arc::clone(&places).acquire_owned().await.ok()?;
+            Some((permit, listener.accept().await))
+        };
+        let accepted = tokio::select! {
+            biased;
+            _phase = drain.after(Phase::Running) => return,
+            accepted = next => accepted,
+        };
+        match accepted {
+            None => return,
+            Some((permit, Ok((socket, from)))) => {
+                metrics.connections_open.inc();
+                let place = Place {
+                    _permit: permit,
+                    metrics: Arc::clone(metrics),
+                };
+                task::spawn(connection(Accepted {
+                    socket,
+                    from,
+                    place,
+                }));
+            }
+            Some((_permit, Err(error))) => {
+                metrics.all.accept_failures.inc();
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(limits.accept_backoff).await;
+            }
+        }
+    }
+}

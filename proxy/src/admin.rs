@@ -1,0 +1,96 @@
+//! The admin listener: `/livez`, `/readyz`, `/metrics`. Read-only, and for local callers.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use crate::accept::Accepted;
+use crate::body::LaneBody;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::routes::is_loopback;
+use crate::transport::Socket;
+
+/// Prometheus's OpenMetrics text, version 1.0.0.
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// What the listener tells.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    pub(crate) readiness: Readiness,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
+}
+
+impl Admin {
+    /// Serves one connection.
+    pub(crate) async fn connection(self: Arc<Self>, accepted: Accepted) {
+        let over_tcp = matches!(accepted.socket, Socket::Tcp(_));
+        let service = service_fn(|request| {
+            let response = self.answer(&request, over_tcp);
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.request_head)
+            .max_header_size(usize::try_from(self.limits.head_bytes).unwrap_or(usize::MAX))
+            .serve_connection(TokioIo::new(accepted.socket), service);
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "admin connection ended");
+        }
+        drop(accepted.place);
+    }
+
+    fn answer(&self, request: &Request<Incoming>, over_tcp: bool) -> Response<LaneBody> {
+        let local = !over_tcp || from_local_program(request);
+        if !local {
+            return text(StatusCode::FORBIDDEN, "the Host must be a loopback name\n");
+        }
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+        }
+        match request.uri().path() {
+            "/livez" => text(StatusCode::OK, "ok\n"),
+            "/readyz" => match self.readiness.check() {
+                Ok(()) => text(StatusCode::OK, "ok\n"),
+                Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason.code()),
+            },
+            "/metrics" => {
+                let mut response =
+                    Response::new(LaneBody::from(Bytes::from(self.metrics.encode())));
+                response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
+                response
+            }
+            _ => text(StatusCode::NOT_FOUND, "/livez /readyz /metrics\n"),
+        }
+    }
+}
+
+/// No web page: those send the `Host` they were loaded from, or an `Origin`.
+fn from_local_program(request: &Request<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all(http::header::HOST).iter();
+    let host = hosts
+        .next()
+        .and_then(|host| host.to_str().ok())
+        .and_then(|host| host.parse::<http::uri::Authority>().ok());
+    hosts.next().is_none()
+        && host.is_some_and(|host| is_loopback(host.host()))
+        && !request.headers().contains_key(http::header::ORIGIN)
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<LaneBody> {
+    let mut response = Response::new(LaneBody::from(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, PLAIN_TEXT);
+    response
+}

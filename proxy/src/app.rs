@@ -1,0 +1,434 @@
+//! From configuration to a running process: build, bind, run.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pqlane_certs::clock::{Clock, SystemClock};
+use pqlane_certs::source::{Identity, SourceError};
+use pqlane_certs::spiffe_id::AllowList;
+use pqlane_certs::verifier::PeerVerifier;
+use pqlane_handshake::provider::provider;
+use pqlane_handshake::{KxPolicy, KxPolicyError};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::accept::{Accepted, BoundAddress, Listener, accept_until_drained};
+use crate::admin::Admin;
+use crate::config::{
+    Config, InboundConfig, ListenAddress, OutboundConfig, PeerConfig, WorkloadAddress,
+};
+use crate::drain::{self, Drain, Phase, Stop};
+use crate::guard::PullCause;
+use crate::headers::UpstreamName;
+use crate::inbound::{HostSeen, Inbound};
+use crate::lane::{Direction, LaneLog};
+use crate::limits::Limits;
+use crate::metrics::{ListenerMetrics, Metrics};
+use crate::outbound::Outbound;
+use crate::pool::{Address, Connector, Upstream};
+use crate::readiness::Readiness;
+use crate::record::{Flushed, RecordError, Recorder, Sink};
+use crate::routes::{InboundRoutes, LocalSide, OutboundRoutes, PathRoute};
+use crate::session::Sessions;
+use crate::task;
+use crate::tls::{TlsClient, TlsServer, TlsSide};
+use crate::transport::HttpVersion;
+
+/// How long the last records may take to be written at the end.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
+
+/// Why a process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A listener cannot be bound.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// Where.
+        address: ListenAddress,
+        /// Why.
+        source: io::Error,
+    },
+    /// The SVID, its key or a bundle.
+    #[error("no usable identity")]
+    Identity(#[from] SourceError),
+    /// A configured group does not work.
+    #[error("key exchange")]
+    Kx(#[from] KxPolicyError),
+    /// Records.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A configuration that TLS cannot use.
+    #[error("TLS")]
+    Tls(#[from] rustls::Error),
+}
+
+/// A process that is built and not yet bound.
+#[derive(Debug)]
+pub struct App {
+    inbound: Vec<(ListenAddress, Arc<Inbound>)>,
+    outbound: Vec<(ListenAddress, Arc<Outbound>)>,
+    admin: Option<(ListenAddress, Arc<Admin>)>,
+    shared: Shared,
+    stop: Stop,
+}
+
+/// What all listeners share.
+#[derive(Debug, Clone)]
+struct Shared {
+    identity: Identity,
+    kx_policy: KxPolicy,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    handshakes: Arc<Semaphore>,
+    sessions: Arc<Sessions>,
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
+    drain: Drain,
+}
+
+impl App {
+    /// Loads and checks everything a configuration names; nothing is bound and nobody is called.
+    ///
+    /// # Errors
+    /// [`BuildError`] for the first thing that does not work.
+    pub fn build(config: Config) -> Result<Self, BuildError> {
+        let Config {
+            identity,
+            kx_policy,
+            audit,
+            on_audit_failure,
+            admin,
+            limits,
+            workers: _threads_of_the_runtime,
+            inbound,
+            outbound,
+        } = config;
+        kx_policy.prove_available()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let identity = identity.load(&provider(&kx_policy), clock.as_ref())?;
+        for warning in identity.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let metrics = Arc::new(Metrics::default());
+        let not_after = identity.svid().leaf().not_after();
+        let expiry = i64::try_from(not_after.as_secs()).unwrap_or(i64::MAX);
+        metrics.svid_expiry.set(expiry);
+        let queue = limits.audit_queue_records;
+        let (stop, drain) = drain::channel();
+        let shared = Shared {
+            recorder: Recorder::start(&audit, on_audit_failure, queue, Arc::clone(&metrics))?,
+            handshakes: Arc::new(Semaphore::new(limits.handshakes_in_flight)),
+            sessions: Arc::new(Sessions::new(&limits)),
+            identity,
+            kx_policy,
+            limits,
+            clock,
+            metrics,
+            drain,
+        };
+        Ok(Self {
+            inbound: inbound
+                .into_iter()
+                .map(|listener| shared.inbound(listener))
+                .collect::<Result<_, _>>()?,
+            outbound: outbound
+                .into_iter()
+                .map(|listener| shared.outbound(listener))
+                .collect::<Result<_, _>>()?,
+            admin: admin.map(|listen| (listen, Arc::new(shared.admin()))),
+            shared,
+            stop,
+        })
+    }
+
+    /// Checks everything that [`App::build`] does, and opens nothing for writing.
+    ///
+    /// # Errors
+    /// [`BuildError`] for the first thing that does not work.
+    pub fn dry_build(config: Config) -> Result<(), BuildError> {
+        let audit = Sink::Stdout;
+        Self::build(Config { audit, ..config }).map(drop)
+    }
+
+    /// Binds every listener, or none.
+    ///
+    /// # Errors
+    /// [`BuildError::Bind`] for the first address that cannot be bound.
+    pub async fn bind(self) -> Result<Bound, BuildError> {
+        let mut bound = Bound {
+            listeners: Vec::new(),
+            addresses: Vec::new(),
+            shared: self.shared,
+            stop: self.stop,
+        };
+        for (address, inbound) in self.inbound {
+            let (name, metrics) = (inbound.lane.name.clone(), Arc::clone(&inbound.metrics));
+            bound
+                .add(&address, name, metrics, Service::Inbound(inbound))
+                .await?;
+        }
+        for (address, outbound) in self.outbound {
+            let (name, metrics) = (outbound.name.clone(), Arc::clone(&outbound.metrics));
+            bound
+                .add(&address, name, metrics, Service::Outbound(outbound))
+                .await?;
+        }
+        if let Some((address, admin)) = self.admin {
+            let metrics = bound.shared.metrics.listener("admin");
+            bound
+                .add(&address, "admin".to_owned(), metrics, Service::Admin(admin))
+                .await?;
+        }
+        Ok(bound)
+    }
+}
+
+/// Who serves a connection.
+#[derive(Debug, Clone)]
+enum Service {
+    Admin(Arc<Admin>),
+    Inbound(Arc<Inbound>),
+    Outbound(Arc<Outbound>),
+}
+
+impl Service {
+    async fn connection(self, accepted: Accepted) {
+        match self {
+            Self::Admin(admin) => admin.connection(accepted).await,
+            Self::Inbound(inbound) => inbound.connection(accepted).await,
+            Self::Outbound(outbound) => outbound.connection(accepted).await,
+        }
+    }
+}
+
+/// A process whose listeners are bound; connections wait in the kernel until it runs.
+#[derive(Debug)]
+pub struct Bound {
+    listeners: Vec<(Listener, Arc<ListenerMetrics>, Service)>,
+    addresses: Vec<(String, BoundAddress)>,
+    shared: Shared,
+    stop: Stop,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything that was open finished within the drain deadline.
+    Drained,
+    /// Something was cut at the deadline, or a last record is missing.
+    Forced,
+}
+
+impl Bound {
+    /// Names of the listeners and where they are.
+    pub fn addresses(&self) -> &[(String, BoundAddress)] {
+        &self.addresses
+    }
+
+    /// Serves until `stop` is done, then drains: readiness first, a deadline last.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
+        let Self {
+            listeners,
+            addresses: _reported,
+            shared,
+            stop: phases,
+        } = self;
+        // Each connection holds a sender: the channel closes when the last one has ended.
+        let (alive, mut all_ended) = mpsc::channel::<()>(1);
+        for (listener, metrics, service) in listeners {
+            let (drain, limits) = (shared.drain.clone(), shared.limits.clone());
+            let alive = alive.clone();
+            task::spawn(async move {
+                accept_until_drained(listener, &limits, &metrics, drain, |accepted| {
+                    let (service, alive) = (service.clone(), alive.clone());
+                    async move {
+                        service.connection(accepted).await;
+                        drop(alive);
+                    }
+                })
+                .await;
+            });
+        }
+        drop(alive);
+        stop.await;
+        tracing::info!(seconds = shared.limits.drain.as_secs(), "draining");
+        phases.enter(Phase::Draining);
+        let finished = tokio::time::timeout(shared.limits.drain, all_ended.recv()).await;
+        if finished.is_err() {
+            shared.sessions.pull_all(PullCause::DrainDeadline);
+            phases.enter(Phase::Over);
+            // Cut streams say so to their callers; that is quick.
+            let _ = tokio::time::timeout(Duration::from_secs(1), all_ended.recv()).await;
+        }
+        match (finished, shared.recorder.flush(LAST_RECORDS)) {
+            (Ok(_closed), Flushed::Written) => Ended::Drained,
+            _ => Ended::Forced,
+        }
+    }
+
+    async fn add(
+        &mut self,
+        address: &ListenAddress,
+        name: String,
+        metrics: Arc<ListenerMetrics>,
+        service: Service,
+    ) -> Result<(), BuildError> {
+        let bind = async {
+            let listener = Listener::bind(address).await?;
+            let bound = listener.address()?;
+            Ok((listener, bound))
+        };
+        let (listener, bound) = bind.await.map_err(|source| BuildError::Bind {
+            address: address.clone(),
+            source,
+        })?;
+        tracing::info!(listener = name, address = %bound, "listening");
+        self.addresses.push((name, bound));
+        self.listeners.push((listener, metrics, service));
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn tls_side(&self, allow: AllowList) -> TlsSide {
+        let verifier = PeerVerifier::new(
+            Arc::clone(self.identity.bundles()),
+            allow,
+            &provider(&self.kx_policy),
+            Arc::clone(&self.clock),
+        );
+        TlsSide::new(
+            self.kx_policy.clone(),
+            Arc::new(verifier),
+            &self.limits,
+            Arc::clone(&self.handshakes),
+        )
+    }
+
+    fn lane_log(&self, direction: Direction, name: String) -> LaneLog {
+        LaneLog {
+            direction,
+            name,
+            local: self.identity.svid().id().clone(),
+            recorder: self.recorder.clone(),
+            metrics: Arc::clone(&self.metrics),
+            sessions: Arc::clone(&self.sessions),
+        }
+    }
+
+    fn inbound(&self, config: InboundConfig) -> Result<(ListenAddress, Arc<Inbound>), BuildError> {
+        let InboundConfig {
+            name,
+            listen,
+            workload,
+            grpc_workload,
+            allow,
+            preserve_host,
+            paths,
+        } = config;
+        let routes = InboundRoutes {
+            workload: self.workload(&workload, HttpVersion::H1),
+            grpc_workload: grpc_workload.map(|grpc| self.workload(&grpc, HttpVersion::H2)),
+            paths: paths
+                .into_iter()
+                .map(|(prefix, allow)| PathRoute { prefix, allow })
+                .collect(),
+        };
+        let inbound = Inbound {
+            tls: TlsServer::new(self.tls_side(allow), self.identity.svid())?,
+            routes,
+            host_seen: match preserve_host {
+                true => HostSeen::Callers,
+                false => HostSeen::Workloads,
+            },
+            metrics: self.metrics.listener(&name),
+            lane: self.lane_log(Direction::Inbound, name),
+            limits: self.limits.clone(),
+            drain: self.drain.clone(),
+        };
+        Ok((listen, Arc::new(inbound)))
+    }
+
+    fn outbound(
+        &self,
+        config: OutboundConfig,
+    ) -> Result<(ListenAddress, Arc<Outbound>), BuildError> {
+        let OutboundConfig {
+            name,
+            listen,
+            default,
+            routes,
+        } = config;
+        let mut by_authority = std::collections::HashMap::new();
+        for (authorities, peer) in routes {
+            let upstream = self.peer(peer)?;
+            for authority in authorities {
+                by_authority.insert(authority, Arc::clone(&upstream));
+            }
+        }
+        let outbound = Outbound {
+            routes: OutboundRoutes {
+                side: match listen {
+                    ListenAddress::Tcp(_) => LocalSide::Port,
+                    ListenAddress::Unix(_) => LocalSide::Socket,
+                },
+                default: default.map(|peer| self.peer(peer)).transpose()?,
+                by_authority,
+            },
+            local: self.identity.svid().id().clone(),
+            sessions: Arc::clone(&self.sessions),
+            recorder: self.recorder.clone(),
+            metrics: self.metrics.listener(&name),
+            name,
+            limits: self.limits.clone(),
+            drain: self.drain.clone(),
+        };
+        Ok((listen, Arc::new(outbound)))
+    }
+
+    fn workload(&self, address: &WorkloadAddress, version: HttpVersion) -> Arc<Upstream> {
+        let (authority, address) = match address {
+            WorkloadAddress::Http(authority) => {
+                (authority.clone(), Address::Tcp(authority.to_string()))
+            }
+            WorkloadAddress::Unix(path) => (
+                http::uri::Authority::from_static("localhost"),
+                Address::Unix(path.clone()),
+            ),
+        };
+        let name = UpstreamName::new(http::uri::Scheme::HTTP, authority);
+        Upstream::new(name, Connector::Plain { address, version }, &self.limits)
+    }
+
+    fn peer(&self, config: PeerConfig) -> Result<Arc<Upstream>, BuildError> {
+        let PeerConfig {
+            label,
+            connect,
+            server_name,
+            authority,
+            allow,
+        } = config;
+        let connector = Connector::Lane {
+            address: Address::Tcp(connect.authority().to_string()),
+            name: server_name,
+            tls: TlsClient::new(self.tls_side(allow), self.identity.svid())?,
+            log: self.lane_log(Direction::Outbound, label),
+        };
+        let name = UpstreamName::new(http::uri::Scheme::HTTPS, authority);
+        Ok(Upstream::new(name, connector, &self.limits))
+    }
+
+    fn admin(&self) -> Admin {
+        Admin {
+            readiness: Readiness {
+                drain: self.drain.clone(),
+                recorder: self.recorder.clone(),
+                svid_not_after: self.identity.svid().leaf().not_after(),
+                clock: Arc::clone(&self.clock),
+            },
+            metrics: Arc::clone(&self.metrics),
+            limits: self.limits.clone(),
+        }
+    }
+}

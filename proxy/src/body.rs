@@ -1,0 +1,211 @@
+//! The one body type that crosses the lane, in both directions.
+//!
+//! Frames pass as they come, data and trailers alike; nothing is gathered. A tap on the body counts, lets the
+//! stream's guard cut it, and closes the call's record exactly once.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::guard::PullCause;
+use crate::headers;
+use crate::pool::Lease;
+use crate::record::{OpenCall, Outcome};
+use crate::session::CallSlot;
+
+/// A request's or a response's body.
+#[derive(Debug)]
+pub(crate) struct LaneBody {
+    source: Source,
+    tap: Tap,
+}
+
+#[derive(Debug)]
+enum Source {
+    Incoming(Incoming),
+    Whole(Option<Bytes>),
+}
+
+#[derive(Debug)]
+enum Tap {
+    None,
+    Request(Arc<AtomicU64>),
+    Response(Box<ResponseTap>),
+}
+
+/// What a response's body holds while it flows.
+#[derive(Debug)]
+pub(crate) struct ResponseTap {
+    /// The call's place on its connection, and the guard that can cut it.
+    pub(crate) slot: CallSlot,
+    /// The connection to the upstream, given back at the body's end.
+    pub(crate) lease: Option<Lease>,
+    /// The record, closed at the body's end.
+    pub(crate) record: OpenCall,
+    /// Status that was answered.
+    pub(crate) status: StatusCode,
+    /// Bytes passed so far.
+    pub(crate) bytes: u64,
+}
+
+/// Why a body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The stream's guard was pulled.
+    #[error("the stream was ended: {0:?}")]
+    Cut(PullCause),
+    /// The other side of the lane broke off.
+    #[error("the other side of the lane broke off")]
+    Broken(#[from] hyper::Error),
+}
+
+impl LaneBody {
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self {
+            source: Source::Whole(None),
+            tap: Tap::None,
+        }
+    }
+
+    /// A request's body on its way to the upstream; its bytes are counted.
+    pub(crate) fn request(body: Incoming, bytes: Arc<AtomicU64>) -> Self {
+        Self {
+            source: Source::Incoming(body),
+            tap: Tap::Request(bytes),
+        }
+    }
+
+    /// A response's body on its way to the caller.
+    pub(crate) fn response(body: Incoming, tap: ResponseTap) -> Self {
+        let mut body = Self {
+            source: Source::Incoming(body),
+            tap: Tap::Response(Box::new(tap)),
+        };
+        body.finish_at_end();
+        body
+    }
+
+    fn finish_at_end(&mut self) {
+        if self.source.is_end_stream() {
+            self.finish(|tap| Outcome::Completed(tap.status));
+        }
+    }
+
+    fn finish(&mut self, outcome: impl FnOnce(&ResponseTap) -> Outcome) {
+        if let Tap::Response(tap) = std::mem::replace(&mut self.tap, Tap::None) {
+            let outcome = outcome(&tap);
+            let ResponseTap {
+                slot,
+                lease,
+                record,
+                bytes,
+                ..
+            } = *tap;
+            if let (Some(lease), Outcome::Completed(_)) = (lease, outcome) {
+                lease.give_back();
+            }
+            record.close(outcome, bytes);
+            drop(slot);
+        }
+    }
+
+    fn passed(&mut self, frame: &mut Frame<Bytes>) {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        match &mut self.tap {
+            Tap::None => {}
+            Tap::Request(bytes) => {
+                bytes.fetch_add(length, Ordering::Relaxed);
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::strip_identity(trailers);
+                }
+            }
+            Tap::Response(tap) => tap.bytes = tap.bytes.saturating_add(length),
+        }
+    }
+}
+
+impl From<Bytes> for LaneBody {
+    fn from(whole: Bytes) -> Self {
+        Self {
+            source: Source::Whole(Some(whole)),
+            tap: Tap::None,
+        }
+    }
+}
+
+impl Source {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Incoming(body) => body.is_end_stream(),
+            Self::Whole(whole) => whole.is_none(),
+        }
+    }
+}
+
+impl Body for LaneBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if let Tap::Response(tap) = &this.tap
+            && let Poll::Ready(cause) = tap.slot.guard().poll_pulled(context)
+        {
+            this.finish(|_tap| Outcome::Cut(cause));
+            return Poll::Ready(Some(Err(BodyError::Cut(cause))));
+        }
+        let polled = match &mut this.source {
+            Source::Incoming(body) => ready!(Pin::new(body).poll_frame(context)),
+            Source::Whole(whole) => {
+                return Poll::Ready(whole.take().map(|all| Ok(Frame::data(all))));
+            }
+        };
+        Poll::Ready(match polled {
+            Some(Ok(mut frame)) => {
+                this.passed(&mut frame);
+                this.finish_at_end();
+                Some(Ok(frame))
+            }
+            Some(Err(broken)) => {
+                this.finish(|_tap| Outcome::Failed);
+                Some(Err(BodyError::Broken(broken)))
+            }
+            None => {
+                this.finish(|tap| Outcome::Completed(tap.status));
+                None
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Incoming(body) => body.size_hint(),
+            Source::Whole(whole) => {
+                let length = whole.as_ref().map_or(0, Bytes::len);
+                SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
+            }
+        }
+    }
+}
+
+impl Drop for LaneBody {
+    fn drop(&mut self) {
+        // Only a body that nobody read to its end still has its tap.
+        self.finish(|_tap| Outcome::Cancelled);
+    }
+}

@@ -1,0 +1,166 @@
+//! The command line, one file a command.
+//!
+//! Exit codes: 0 when all was well, 1 when something failed while running, 2 when the command line or the
+//! configuration is wrong.
+
+mod authority;
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod inbound;
+mod lane_flags;
+mod outbound;
+mod run;
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+use crate::app::{App, BuildError, Ended};
+use crate::config::{Config, ConfigError};
+use crate::telemetry::{self, LogFormat};
+use crate::tls::with_causes;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "pqlane",
+    version,
+    about = "A post-quantum lane for AI agents: MCP and A2A over hybrid mutual TLS between SPIFFE identities",
+    after_help = "Begin with `pqlane demo`: two agents, two sidecars and an egress in one process, offline.\n\
+                  Exit codes: 0 all was well, 1 something failed while running, 2 wrong usage or configuration."
+)]
+struct Cli {
+    /// How much is logged, on standard error: error, warn, info, debug or trace
+    #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
+    log: LevelFilter,
+    /// Shape of log lines
+    #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows real MCP and A2A calls crossing the lane, and a classical client turned away
+    #[cfg(feature = "demo")]
+    Demo(demo::Demo),
+    /// Runs the listeners of a configuration file
+    Run(run::Run),
+    /// Checks a configuration file and everything it names, and says what it means
+    Check(check::Check),
+    /// Runs one sidecar in front of a workload, without a file
+    Inbound(inbound::Inbound),
+    /// Runs one egress beside a workload, without a file
+    Outbound(outbound::Outbound),
+    /// Makes a trust domain for development, and SVIDs in it
+    #[command(subcommand)]
+    Authority(authority::Authority),
+}
+
+/// Why a command ended badly.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Authority(#[from] authority::AuthorityCommandError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[cfg(feature = "demo")]
+    #[error("the demo did not show what it promises")]
+    Demo(#[source] anyhow::Error),
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl CommandError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::from(2),
+            Self::Authority(_) | Self::Build(_) | Self::Runtime(_) => ExitCode::FAILURE,
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::start(cli.log, cli.log_format);
+    let done = match cli.command {
+        #[cfg(feature = "demo")]
+        Command::Demo(demo) => demo.run(),
+        Command::Run(run) => run.run(),
+        Command::Check(check) => check.run(),
+        Command::Inbound(inbound) => inbound.run(),
+        Command::Outbound(outbound) => outbound.run(),
+        Command::Authority(authority) => authority.run().map_err(CommandError::from),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say_error(&with_causes(&error));
+            error.exit_code()
+        }
+    }
+}
+
+/// Runs a configuration until the process is told to stop.
+fn serve(config: Config) -> Result<(), CommandError> {
+    let runtime = runtime(config.workers())?;
+    let ended = runtime.block_on(async {
+        let bound = App::build(config)?.bind().await?;
+        Ok::<_, CommandError>(bound.run(told_to_stop()).await)
+    })?;
+    if ended == Ended::Forced {
+        tracing::warn!("some calls were cut at the drain deadline");
+    }
+    // What is cut does not hold up the end of the process.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+fn runtime(workers: Option<NonZeroUsize>) -> Result<tokio::runtime::Runtime, CommandError> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        builder.worker_threads(workers.get());
+    }
+    builder.enable_all().build().map_err(CommandError::Runtime)
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn told_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("cannot listen for signals; stop the process with SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Says something on standard output.
+#[expect(
+    clippy::print_stdout,
+    reason = "the one place where commands speak to people"
+)]
+fn say(text: impl std::fmt::Display) {
+    println!("{text}");
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where commands say what went wrong"
+)]
+fn say_error(text: &str) {
+    eprintln!("pqlane: {text}");
+}

@@ -1,0 +1,111 @@
+//! What can be wrong with a configuration, and where.
+
+use std::path::PathBuf;
+
+use pqlane_handshake::KxPolicyError;
+
+use super::address::{ListenAddress, WorkloadAddress};
+
+/// What is wrong with a configuration, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A field that can be read but not used.
+    #[error("{place}: {field}: {problem}")]
+    Field {
+        /// Where it stands.
+        place: Place,
+        /// Its name.
+        field: String,
+        /// What is wrong with it.
+        problem: FieldProblem,
+    },
+    /// Not TOML, or not this configuration; the message names line, field and what is accepted.
+    #[error("{}: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What the reader says.
+        source: Box<toml::de::Error>,
+    },
+    /// The file cannot be read.
+    #[error("{}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Where a field stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On the command line.
+    CommandLine,
+    /// In a file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+    },
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::CommandLine => f.write_str("command line"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+        }
+    }
+}
+
+/// What is wrong with a field's value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FieldProblem {
+    /// A limit that would stop everything.
+    #[error("not usable; accepted is {accepted}")]
+    Limit {
+        /// What is.
+        accepted: &'static str,
+    },
+    /// Key-exchange groups that are no policy.
+    #[error(transparent)]
+    KxPolicy(#[from] KxPolicyError),
+    /// An empty allow-list.
+    #[error("empty, so that nobody could call; name at least one SPIFFE ID or pattern")]
+    NobodyAllowed,
+    /// No listener at all.
+    #[error("nothing to do; configure at least one [[inbound]] or [[outbound]]")]
+    NoListener,
+    /// An outbound listener that leads nowhere.
+    #[error("leads nowhere; give `connect` and `peers`, or at least one [[outbound.route]]")]
+    NoRoute,
+    /// A plaintext listener that other machines could reach.
+    #[error(
+        "{0} is not a loopback address, and this side is plaintext; use 127.0.0.1, [::1] or unix:PATH, or set `insecure_remote_listen = true`"
+    )]
+    RemoteListen(ListenAddress),
+    /// A workload that would be reached in plaintext over a network.
+    #[error(
+        "{0} is not a loopback address, and this side is plaintext; use 127.0.0.1, [::1] or unix:PATH, or set `insecure_remote_workload = true`"
+    )]
+    RemoteWorkload(WorkloadAddress),
+    /// `connect` without `peers`, or the other way round.
+    #[error("`connect` and `peers` go together: whom to dial, and who must answer")]
+    Incomplete,
+    /// A route that nothing could ask for.
+    #[error(
+        "needs `name` (asked for as NAME.localhost) or `authority` (as clients of a proxy name it)"
+    )]
+    RouteWithoutName,
+    /// A name that is taken, by a listener or a route.
+    #[error("{0:?} is used twice; each needs its own")]
+    Repeated(String),
+    /// A name that is no label of a host name.
+    #[error("{0:?} is no host label; accepted are letters, digits and hyphens, at most 63")]
+    NotALabel(String),
+    /// A path that could never match.
+    #[error("{0:?} must begin with / and be in its plain form")]
+    NotAPath(String),
+}

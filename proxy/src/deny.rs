@@ -1,0 +1,260 @@
+//! Why something is refused, and the one table from that to what is told and written.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use crate::body::LaneBody;
+use crate::call::Binding;
+
+/// Every reason for which a connection or a call is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DenyReason {
+    /// The path could mean two things to two programs, and a rule depends on it.
+    AmbiguousPath,
+    /// No audit record can be written.
+    AuditUnavailable,
+    /// More certificates than a chain may hold.
+    ChainTooLong,
+    /// `CONNECT` was asked for.
+    ConnectMethod,
+    /// The process is stopping.
+    Draining,
+    /// The peer closed or reset before the handshake ended.
+    HandshakeAborted,
+    /// The handshake took longer than its limit.
+    HandshakeTimeout,
+    /// A local caller's `Host` is not a loopback name: DNS rebinding.
+    HostNotLocal,
+    /// The SVID is not signed by its trust domain.
+    IssuerUntrusted,
+    /// Head or authority is malformed.
+    MalformedRequest,
+    /// No group is common with the policy: the peer is classical.
+    NoHybridGroup,
+    /// The peer sent no certificate.
+    NoPeerCertificate,
+    /// A local caller's `Origin` is not a loopback origin: a web page.
+    OriginNotLocal,
+    /// The peer ended the handshake with an alert.
+    PeerAlert,
+    /// The peer's SPIFFE ID is on no allow-list of the listener or route.
+    PeerNotAllowed,
+    /// The peer does not hold the key of its SVID.
+    PeerSignature,
+    /// The peer's ID may use the listener, but not this route.
+    RouteNotAllowed,
+    /// No route has this authority.
+    RouteUnknown,
+    /// The SVID has expired.
+    SvidExpired,
+    /// The SVID may not be used to sign a handshake.
+    SvidKeyUsage,
+    /// The SVID is a CA.
+    SvidLeafIsCa,
+    /// The SVID cannot be read.
+    SvidMalformed,
+    /// The SVID has several URI SANs.
+    SvidManyUriSans,
+    /// The SVID has no URI SAN.
+    SvidNoUriSan,
+    /// The SVID's URI SAN is no SPIFFE ID of a workload.
+    SvidNotSpiffeId,
+    /// The SVID is not valid yet.
+    SvidNotYetValid,
+    /// The peer broke the TLS protocol or offers nothing else in common.
+    TlsProtocol,
+    /// The peer does not speak TLS 1.3.
+    TlsVersion,
+    /// The peer has as many connections or calls open as one may have.
+    TooMany,
+    /// There is no bundle for the SVID's trust domain.
+    TrustDomainUnknown,
+    /// All connections to the upstream are taken.
+    UpstreamBusy,
+    /// The upstream refused the connection or closed before it answered.
+    UpstreamFailed,
+    /// The upstream's side of the lane could not be trusted, or refused us.
+    UpstreamTls,
+    /// No connection to the upstream in time.
+    UpstreamTimeout,
+}
+
+/// What a reason means to each reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Label in audit records, metrics and answers; stable.
+    pub code: &'static str,
+    /// Status of the HTTP answer, where there is one.
+    pub status: StatusCode,
+    /// Status of the gRPC answer (gRPC status codes 0–16).
+    pub grpc_status: u8,
+    /// One sentence for the caller.
+    pub message: &'static str,
+}
+
+const GRPC_INVALID_ARGUMENT: u8 = 3;
+const GRPC_PERMISSION_DENIED: u8 = 7;
+const GRPC_RESOURCE_EXHAUSTED: u8 = 8;
+const GRPC_UNIMPLEMENTED: u8 = 12;
+const GRPC_UNAVAILABLE: u8 = 14;
+const GRPC_UNAUTHENTICATED: u8 = 16;
+
+const fn row(
+    code: &'static str,
+    status: StatusCode,
+    grpc_status: u8,
+    message: &'static str,
+) -> Row {
+    Row {
+        code,
+        status,
+        grpc_status,
+        message,
+    }
+}
+
+impl DenyReason {
+    /// The table.
+    #[rustfmt::skip]
+    #[expect(clippy::too_many_lines, reason = "one row per reason")]
+    pub const fn row(self) -> Row {
+        use StatusCode as S;
+        match self {
+            Self::AmbiguousPath => row("ambiguous-path", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
+                "the path is not in its plain form; routes are matched on the plain form only"),
+            Self::AuditUnavailable => row("audit-unavailable", S::SERVICE_UNAVAILABLE, GRPC_UNAVAILABLE,
+                "no audit record can be written, and calls without one are not carried"),
+            Self::ChainTooLong => row("chain-too-long", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer's certificate chain is longer than allowed"),
+            Self::ConnectMethod => row("connect-method", S::METHOD_NOT_ALLOWED, GRPC_UNIMPLEMENTED,
+                "CONNECT is not carried; send the request itself, in absolute form"),
+            Self::Draining => row("draining", S::SERVICE_UNAVAILABLE, GRPC_UNAVAILABLE,
+                "the lane is stopping"),
+            Self::HandshakeAborted => row("handshake-aborted", S::BAD_GATEWAY, GRPC_UNAVAILABLE,
+                "the peer closed before the handshake ended"),
+            Self::HandshakeTimeout => row("handshake-timeout", S::GATEWAY_TIMEOUT, GRPC_UNAVAILABLE,
+                "the handshake took too long"),
+            Self::HostNotLocal => row("host-not-local", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
+                "the Host of a local call must be a loopback name or a configured route"),
+            Self::IssuerUntrusted => row("issuer-untrusted", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer's SVID is not signed by its trust domain"),
+            Self::MalformedRequest => row("malformed-request", S::BAD_REQUEST, GRPC_INVALID_ARGUMENT,
+                "the request needs exactly one authority, the same wherever it is given"),
+            Self::NoHybridGroup => row("no-hybrid-group", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer offers no hybrid post-quantum key exchange"),
+            Self::NoPeerCertificate => row("no-peer-certificate", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer sent no certificate"),
+            Self::OriginNotLocal => row("origin-not-local", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
+                "the Origin of a local call must be a loopback origin"),
+            Self::PeerAlert => row("peer-alert", S::BAD_GATEWAY, GRPC_UNAVAILABLE,
+                "the peer refused the handshake"),
+            Self::PeerNotAllowed => row("peer-not-allowed", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
+                "the peer's SPIFFE ID is not allowed here"),
+            Self::PeerSignature => row("peer-signature", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer did not prove that it holds the key of its SVID"),
+            Self::RouteNotAllowed => row("route-not-allowed", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
+                "the caller's SPIFFE ID is not allowed on this route"),
+            Self::RouteUnknown => row("route-unknown", S::MISDIRECTED_REQUEST, GRPC_PERMISSION_DENIED,
+                "no route is configured for this authority"),
+            Self::SvidExpired => row("svid-expired", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer's SVID has expired"),
+            Self::SvidKeyUsage => row("svid-key-usage", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer's SVID is not for signing handshakes"),
+            Self::SvidLeafIsCa => row("svid-leaf-is-ca", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer's certificate is a CA, not an SVID"),
+            Self::SvidMalformed => row("svid-malformed", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer's certificate cannot be read"),
+            Self::SvidManyUriSans => row("svid-many-uri-sans", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer's certificate has more than one URI SAN"),
+            Self::SvidNoUriSan => row("svid-no-uri-san", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer's certificate has no URI SAN"),
+            Self::SvidNotSpiffeId => row("svid-not-spiffe-id", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer's URI SAN is not the SPIFFE ID of a workload"),
+            Self::SvidNotYetValid => row("svid-not-yet-valid", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer's SVID is not valid yet"),
+            Self::TlsProtocol => row("tls-protocol", S::BAD_GATEWAY, GRPC_UNAVAILABLE,
+                "the peer's handshake could not be understood or agreed"),
+            Self::TlsVersion => row("tls-version", S::BAD_GATEWAY, GRPC_UNAVAILABLE,
+                "the peer does not speak TLS 1.3"),
+            Self::TooMany => row("too-many", S::SERVICE_UNAVAILABLE, GRPC_RESOURCE_EXHAUSTED,
+                "the peer has as many connections or calls open as one may have"),
+            Self::TrustDomainUnknown => row("trust-domain-unknown", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "no trust bundle is configured for the peer's trust domain"),
+            Self::UpstreamBusy => row("upstream-busy", S::SERVICE_UNAVAILABLE, GRPC_RESOURCE_EXHAUSTED,
+                "every connection to the upstream is taken"),
+            Self::UpstreamFailed => row("upstream-failed", S::BAD_GATEWAY, GRPC_UNAVAILABLE,
+                "the upstream cannot be reached or closed before it answered"),
+            Self::UpstreamTls => row("upstream-tls", S::BAD_GATEWAY, GRPC_UNAVAILABLE,
+                "no trusted post-quantum connection to the upstream could be made"),
+            Self::UpstreamTimeout => row("upstream-timeout", S::GATEWAY_TIMEOUT, GRPC_UNAVAILABLE,
+                "the upstream did not accept a connection in time"),
+        }
+    }
+
+    /// The stable label.
+    pub const fn code(self) -> &'static str {
+        self.row().code
+    }
+}
+
+/// A refusal on its way to the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// Why.
+    pub reason: DenyReason,
+    /// What exactly, for the record and the log; never sent to a peer.
+    pub detail: Option<String>,
+}
+
+impl From<DenyReason> for Denial {
+    fn from(reason: DenyReason) -> Self {
+        Self {
+            reason,
+            detail: None,
+        }
+    }
+}
+
+impl Denial {
+    /// A refusal with the particulars that go on record.
+    pub fn with_detail(reason: DenyReason, detail: impl Into<String>) -> Self {
+        Self {
+            reason,
+            detail: Some(detail.into()),
+        }
+    }
+
+    /// The answer, in the shape the binding's clients read: trailers-only for gRPC, a JSON object otherwise.
+    pub(crate) fn response(&self, binding: Binding) -> Response<LaneBody> {
+        let row = self.reason.row();
+        match binding {
+            Binding::Grpc => grpc(row),
+            Binding::Http => http(row),
+        }
+    }
+}
+
+/// A status and a JSON object `{"error":{"code":…,"message":…}}`; no JSON-RPC members, so that no client
+/// takes it for the server's own answer.
+fn http(row: Row) -> Response<LaneBody> {
+    let body = json!({ "error": { "code": row.code, "message": row.message } }).to_string();
+    let mut response = Response::new(LaneBody::from(Bytes::from(body)));
+    *response.status_mut() = row.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert("pqlane-denied", HeaderValue::from_static(row.code));
+    response
+}
+
+/// A Trailers-Only response (gRPC over HTTP/2, "Responses").
+fn grpc(row: Row) -> Response<LaneBody> {
+    let mut response = Response::new(LaneBody::empty());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from(u16::from(row.grpc_status)));
+    headers.insert("grpc-message", HeaderValue::from_static(row.message));
+    headers.insert("pqlane-denied", HeaderValue::from_static(row.code));
+    response
+}

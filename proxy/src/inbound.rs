@@ -1,0 +1,161 @@
+//! Peer → workload: the life of a connection, and of a call on it.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::accept::Accepted;
+use crate::body::LaneBody;
+use crate::call::Call;
+use crate::deny::{Denial, DenyReason};
+use crate::drain::Drain;
+use crate::forward::{Forwarded, forward};
+use crate::headers::{self, UpstreamName};
+use crate::lane::{Closing, LaneLog};
+use crate::limits::Limits;
+use crate::metrics::ListenerMetrics;
+use crate::pool::Upstream;
+use crate::record::{CallOrigin, OpenCall};
+use crate::routes::InboundRoutes;
+use crate::serve::serve;
+use crate::session::{CallSlot, Session};
+use crate::tls::{Established, TlsRefusal, TlsServer};
+use crate::transport::Socket;
+
+/// Whether the workload sees the authority that the caller asked for, or its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HostSeen {
+    Callers,
+    Workloads,
+}
+
+/// One inbound listener.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    pub(crate) tls: TlsServer,
+    pub(crate) routes: InboundRoutes,
+    pub(crate) host_seen: HostSeen,
+    pub(crate) lane: LaneLog,
+    pub(crate) metrics: Arc<ListenerMetrics>,
+    pub(crate) limits: Limits,
+    pub(crate) drain: Drain,
+}
+
+impl Inbound {
+    /// One connection: tls, identity, session, then its calls.
+    pub(crate) async fn connection(self: Arc<Self>, accepted: Accepted) {
+        let from = accepted.from;
+        let established = match self.tls.accept(accepted.socket).await {
+            Ok(established) => established,
+            Err(refusal) => return self.turn_away(&refusal, &from),
+        };
+        let (session, closing) = match self.session(&established, &from) {
+            Ok(opened) => opened,
+            Err(reason) => return self.turn_away(&reason.into(), &from),
+        };
+        let lane = Arc::clone(&self);
+        let of = Arc::clone(&session);
+        let call = move |request| {
+            let (lane, session) = (Arc::clone(&lane), Arc::clone(&of));
+            async move { lane.call(&session, request).await }
+        };
+        let (version, stream) = (established.version, established.stream);
+        let drain = self.drain.clone();
+        Box::pin(serve(version, stream, &session, &self.limits, drain, call)).await;
+        drop((closing, accepted.place));
+    }
+
+    /// One call: read, on record, permitted, introduced to the workload, forwarded.
+    async fn call(&self, session: &Session, request: Request<Incoming>) -> Response<LaneBody> {
+        let (mut head, body) = request.into_parts();
+        let call = Call::read_head(&head);
+        let binding = call.binding;
+        let record = match self.open_record(session, &call) {
+            Ok(record) => record,
+            Err(reason) => return Denial::from(reason).response(binding),
+        };
+        let admitted = self.admit(session, &call).and_then(|(slot, upstream)| {
+            let asked_for = headers::authority_of(&head)?;
+            Ok((slot, upstream, asked_for))
+        });
+        let (slot, upstream, asked_for) = match admitted {
+            Ok(admitted) => admitted,
+            Err(denial) => return refuse(&denial, record, binding),
+        };
+        headers::strip_identity(&mut head.headers);
+        if let Some(xfcc) = session.xfcc() {
+            headers::introduce(&mut head.headers, xfcc, &asked_for);
+        }
+        let name = match self.host_seen {
+            HostSeen::Callers => Some(UpstreamName::new(http::uri::Scheme::HTTP, asked_for)),
+            HostSeen::Workloads => None,
+        };
+        let forwarded = Forwarded {
+            upstream,
+            name,
+            head,
+            body,
+            slot,
+            record,
+        };
+        match forward(forwarded).await {
+            Ok(response) => response,
+            Err((denial, record)) => refuse(&denial, record, binding),
+        }
+    }
+
+    fn session(
+        &self,
+        established: &Established<Socket>,
+        from: &str,
+    ) -> Result<(Arc<Session>, Closing), DenyReason> {
+        self.lane.recorder.admit()?;
+        let sessions = &self.lane.sessions;
+        let peer = &established.peer;
+        let xfcc = headers::xfcc(
+            self.lane.local.as_str(),
+            peer.spiffe_id().as_str(),
+            peer.leaf_thumbprint(),
+        );
+        let id = sessions.next_id();
+        let members = self.lane.call_members(established);
+        let session = sessions.open_peer(id, peer, xfcc, members)?;
+        Ok((session, self.lane.accepted(id, established, from)))
+    }
+
+    fn open_record(&self, session: &Session, call: &Call<'_>) -> Result<OpenCall, DenyReason> {
+        let origin = CallOrigin {
+            connection: session.id(),
+            sequence: session.next_call(),
+            fixed: session.members(),
+            metrics: &self.metrics,
+        };
+        self.lane.recorder.open_call(&origin, call)
+    }
+
+    fn admit(
+        &self,
+        session: &Session,
+        call: &Call<'_>,
+    ) -> Result<(CallSlot, &Arc<Upstream>), Denial> {
+        let slot = session.register()?;
+        let upstream = self.routes.permit(session.peer(), call)?;
+        Ok((slot, upstream))
+    }
+
+    fn turn_away(&self, refusal: &TlsRefusal, from: &str) {
+        self.metrics.refused(refusal.denial.reason);
+        self.lane.turned_away(refusal, from);
+    }
+}
+
+/// Closes a refused call's record and says so to the caller.
+pub(crate) fn refuse(
+    denial: &Denial,
+    record: OpenCall,
+    binding: crate::call::Binding,
+) -> Response<LaneBody> {
+    record.deny(denial);
+    denial.response(binding)
+}

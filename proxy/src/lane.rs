@@ -1,0 +1,183 @@
+//! What is recorded and counted of lane connections, in both directions.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use pqlane_certs::spiffe_id::SpiffeId;
+use pqlane_handshake::summary::scheme_name;
+
+use crate::deny::{Denial, DenyReason};
+use crate::metrics::Metrics;
+use crate::record::{Line, Recorder};
+use crate::session::Sessions;
+use crate::tls::{Established, TlsRefusal};
+use crate::transport::HttpVersion;
+
+/// Which way a lane connection goes, seen from the local workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Inbound,
+    Outbound,
+}
+
+impl Direction {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
+/// Records and counts the lane connections of one listener or of one route.
+#[derive(Debug, Clone)]
+pub(crate) struct LaneLog {
+    pub(crate) direction: Direction,
+    /// Name of the listener, or of the listener and route, in configuration.
+    pub(crate) name: String,
+    /// Own SPIFFE ID.
+    pub(crate) local: SpiffeId,
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) sessions: Arc<Sessions>,
+}
+
+impl LaneLog {
+    /// Records a connection that is established. Gives the members by which a call's record names it, and the
+    /// value that records its end when dropped.
+    pub(crate) fn opened<S>(&self, established: &Established<S>) -> (Arc<str>, Closing) {
+        let id = self.sessions.next_id();
+        let line = self.opening_line(id, established);
+        self.recorder.append(line);
+        self.metrics
+            .handshake(self.direction.as_str(), &established.summary);
+        let members = Line::fixed()
+            .text("upstream", &format!("{id:016x}"))
+            .text("peer", established.peer.spiffe_id().as_str())
+            .text("group", established.summary.group.name)
+            .into_members();
+        (members.into(), self.closing(id))
+    }
+
+    /// Records a connection by a peer that is established, under an id of the caller's.
+    pub(crate) fn accepted<S>(&self, id: u64, established: &Established<S>, from: &str) -> Closing {
+        let line = self.opening_line(id, established).text("from", from);
+        self.recorder.append(line);
+        self.metrics
+            .handshake(self.direction.as_str(), &established.summary);
+        self.closing(id)
+    }
+
+    /// The members that all calls on an inbound connection share.
+    pub(crate) fn call_members<S>(&self, established: &Established<S>) -> String {
+        Line::fixed()
+            .text("direction", self.direction.as_str())
+            .text("listener", &self.name)
+            .text("local", self.local.as_str())
+            .text("peer", established.peer.spiffe_id().as_str())
+            .text("group", established.summary.group.name)
+            .into_members()
+    }
+
+    /// Records a handshake that failed towards an upstream; gives what the call is told.
+    pub(crate) fn refused(&self, refusal: &TlsRefusal) -> Denial {
+        self.recorder.append(self.refusal_line(refusal));
+        let detail = refusal.denial.detail.as_deref().unwrap_or_default();
+        let code = refusal.denial.reason.code();
+        tracing::warn!(
+            lane = self.name,
+            reason = code,
+            detail,
+            "no lane to the peer"
+        );
+        match refusal.denial.reason {
+            DenyReason::HandshakeTimeout => DenyReason::UpstreamTimeout.into(),
+            _ => Denial::with_detail(DenyReason::UpstreamTls, format!("{code}: {detail}")),
+        }
+    }
+
+    /// Records a handshake that failed with a peer that called.
+    pub(crate) fn turned_away(&self, refusal: &TlsRefusal, from: &str) {
+        let line = self.refusal_line(refusal).text("from", from);
+        self.recorder.append(line);
+        tracing::warn!(
+            lane = self.name,
+            from,
+            reason = refusal.denial.reason.code(),
+            offered = refusal.offered.join(","),
+            detail = refusal.denial.detail.as_deref().unwrap_or_default(),
+            "connection refused"
+        );
+    }
+
+    fn opening_line<S>(&self, id: u64, established: &Established<S>) -> Line {
+        let summary = &established.summary;
+        let micros = u64::try_from(summary.duration.as_micros()).unwrap_or(u64::MAX);
+        Line::new("connection.open")
+            .connection(id)
+            .text("direction", self.direction.as_str())
+            .text("listener", &self.name)
+            .text("local", self.local.as_str())
+            .text("peer", established.peer.spiffe_id().as_str())
+            .number("peer_svid_expires", established.peer.not_after().as_secs())
+            .text("group", summary.group.name)
+            .text("handshake", summary.kind_label())
+            .text("suite", summary.suite.as_str().unwrap_or("unknown"))
+            .optional(
+                "local_signature",
+                summary.local_scheme.map(scheme_name).as_deref(),
+            )
+            .optional(
+                "peer_signature",
+                summary.peer_scheme.map(scheme_name).as_deref(),
+            )
+            .numbers("flight_bytes", &summary.flight_bytes)
+            .number("duration_us", micros)
+            .text(
+                "http",
+                match established.version {
+                    HttpVersion::H1 => "1.1",
+                    HttpVersion::H2 => "2",
+                },
+            )
+    }
+
+    fn refusal_line(&self, refusal: &TlsRefusal) -> Line {
+        let line = Line::new("connection.refused")
+            .text("direction", self.direction.as_str())
+            .text("listener", &self.name)
+            .text("local", self.local.as_str())
+            .text("reason", refusal.denial.reason.code())
+            .optional("detail", refusal.denial.detail.as_deref());
+        match refusal.offered.is_empty() {
+            true => line,
+            false => line.texts("offered_groups", &refusal.offered),
+        }
+    }
+
+    fn closing(&self, id: u64) -> Closing {
+        Closing {
+            recorder: self.recorder.clone(),
+            id,
+            opened: Instant::now(),
+        }
+    }
+}
+
+/// Records a connection's end when dropped.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    recorder: Recorder,
+    id: u64,
+    opened: Instant,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let line = Line::new("connection.close")
+            .connection(self.id)
+            .number("duration_ms", millis);
+        self.recorder.append(line);
+    }
+}

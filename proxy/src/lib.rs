@@ -1,0 +1,49 @@
+//! A post-quantum lane for AI agents.
+//!
+//! The modules stand in the order in which a call meets them: a connection is accepted, TLS establishes who
+//! the peer is, a session holds its calls, each call is read from its head, permitted by a route, recorded,
+//! and forwarded. [`inbound`] and [`outbound`] tell the two stories from beginning to end.
+//!
+//! Between `call` and `routes` lies the seam for what reads bodies, verifies delegation and decides by policy:
+//! each will take the value of the stage before it and give one that the next needs.
+
+mod accept;
+mod transport;
+
+mod tls;
+
+mod session;
+
+mod call;
+
+mod routes;
+
+mod body;
+mod forward;
+mod headers;
+mod pool;
+
+mod guard;
+mod lane;
+mod record;
+
+mod inbound;
+mod outbound;
+mod serve;
+
+pub mod config;
+pub mod limits;
+
+pub mod app;
+pub mod deny;
+mod drain;
+mod readiness;
+
+mod admin;
+pub mod metrics;
+pub mod telemetry;
+
+mod clock;
+mod task;
+
+pub mod cli;

@@ -1,0 +1,235 @@
+//! Every bound that is enforced, in one place: a unit, a default, and a name that configuration can use.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Bounds on time, size and number. Configured in the table `[limits]`; what is not named keeps its default.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// From the first byte of a TLS exchange to its end, on either side.
+    #[serde(with = "seconds", rename = "tls_handshake_seconds")]
+    pub tls_handshake: Duration,
+    /// TLS handshakes under way at once, over all listeners.
+    pub handshakes_in_flight: usize,
+    /// From the first byte of a request's head to its last.
+    #[serde(with = "seconds", rename = "request_head_seconds")]
+    pub request_head: Duration,
+    /// Size of a request's or response's head, and of an HTTP/2 header list.
+    pub head_bytes: u32,
+    /// How long a connection without any request on it may stay.
+    #[serde(with = "seconds", rename = "connection_idle_seconds")]
+    pub connection_idle: Duration,
+    /// Connections accepted at once by one listener; more wait in the kernel's queue.
+    pub connections_per_listener: usize,
+    /// Connections one SPIFFE ID may hold.
+    pub connections_per_peer: usize,
+    /// Calls one SPIFFE ID may have open over all its connections.
+    pub calls_per_peer: usize,
+    /// HTTP/2 streams open at once on one connection, towards us and from us.
+    pub h2_streams: u32,
+    /// HTTP/2 flow-control window of one stream. A connection's window is this times `h2_streams`, so that
+    /// streams nobody reads cannot hold up the others.
+    pub h2_stream_window_bytes: u32,
+    /// Bytes buffered per HTTP/2 stream while the peer's window is closed.
+    pub h2_send_buffer_bytes: usize,
+    /// HTTP/2 streams a peer may reset before they were served, before its connection is closed.
+    pub h2_pending_resets: usize,
+    /// Interval of HTTP/2 PINGs that find dead peers.
+    #[serde(with = "seconds", rename = "h2_ping_seconds")]
+    pub h2_ping: Duration,
+    /// How long a PING may stay unanswered.
+    #[serde(with = "seconds", rename = "h2_ping_timeout_seconds")]
+    pub h2_ping_timeout: Duration,
+    /// From asking for an upstream connection to having one, TLS included.
+    #[serde(with = "seconds", rename = "upstream_connect_seconds")]
+    pub upstream_connect: Duration,
+    /// Connections to one upstream.
+    pub upstream_connections: usize,
+    /// HTTP/1.1 connections to one upstream that are kept without a request on them.
+    pub upstream_idle_connections: usize,
+    /// How long such a connection is used again, unless the upstream's `Keep-Alive` says less.
+    #[serde(with = "seconds", rename = "upstream_idle_seconds")]
+    pub upstream_idle: Duration,
+    /// Audit records waiting to be written, before new calls are denied.
+    pub audit_queue_records: usize,
+    /// From the signal to stop until what still runs is cut.
+    #[serde(with = "seconds", rename = "drain_seconds")]
+    pub drain: Duration,
+    /// Shortest and longest pause after a failed accept (out of file descriptors).
+    #[serde(with = "milliseconds", rename = "accept_backoff_milliseconds")]
+    pub accept_backoff: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            tls_handshake: Duration::from_secs(10),
+            handshakes_in_flight: 512,
+            request_head: Duration::from_secs(10),
+            head_bytes: 32 * 1024,
+            connection_idle: Duration::from_secs(300),
+            connections_per_listener: 10_000,
+            connections_per_peer: 1_000,
+            calls_per_peer: 10_000,
+            h2_streams: 100,
+            h2_stream_window_bytes: 256 * 1024,
+            h2_send_buffer_bytes: 256 * 1024,
+            h2_pending_resets: 100,
+            h2_ping: Duration::from_secs(30),
+            h2_ping_timeout: Duration::from_secs(20),
+            upstream_connect: Duration::from_secs(10),
+            upstream_connections: 1_000,
+            upstream_idle_connections: 128,
+            upstream_idle: Duration::from_secs(4),
+            audit_queue_records: 8_192,
+            drain: Duration::from_secs(20),
+            accept_backoff: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Limits {
+    /// Flow-control window of an HTTP/2 connection: room for every stream's window at once.
+    pub fn h2_connection_window_bytes(&self) -> u32 {
+        self.h2_stream_window_bytes
+            .saturating_mul(self.h2_streams)
+            .min(i32::MAX.unsigned_abs())
+    }
+
+    /// The first field whose value cannot work, with what would.
+    pub fn first_unusable(&self) -> Option<(&'static str, &'static str)> {
+        let positive = "a number above 0";
+        let rules = [
+            (
+                self.tls_handshake.is_zero(),
+                "tls_handshake_seconds",
+                positive,
+            ),
+            (
+                self.handshakes_in_flight == 0,
+                "handshakes_in_flight",
+                positive,
+            ),
+            (
+                self.request_head.is_zero(),
+                "request_head_seconds",
+                positive,
+            ),
+            (self.head_bytes < 8192, "head_bytes", "8192 or more"),
+            (
+                self.connection_idle.is_zero(),
+                "connection_idle_seconds",
+                positive,
+            ),
+            (
+                self.connections_per_listener == 0,
+                "connections_per_listener",
+                positive,
+            ),
+            (
+                self.connections_per_peer == 0,
+                "connections_per_peer",
+                positive,
+            ),
+            (self.calls_per_peer == 0, "calls_per_peer", positive),
+            (self.h2_streams == 0, "h2_streams", positive),
+            (
+                // RFC 9113 §6.9.2: the window every stream starts with.
+                self.h2_stream_window_bytes < 65_535,
+                "h2_stream_window_bytes",
+                "65535 or more",
+            ),
+            (
+                self.h2_send_buffer_bytes == 0,
+                "h2_send_buffer_bytes",
+                positive,
+            ),
+            (self.h2_pending_resets == 0, "h2_pending_resets", positive),
+            (self.h2_ping.is_zero(), "h2_ping_seconds", positive),
+            (
+                self.h2_ping_timeout.is_zero(),
+                "h2_ping_timeout_seconds",
+                positive,
+            ),
+            (
+                self.upstream_connect.is_zero(),
+                "upstream_connect_seconds",
+                positive,
+            ),
+            (
+                self.upstream_connections == 0,
+                "upstream_connections",
+                positive,
+            ),
+            (
+                self.audit_queue_records == 0,
+                "audit_queue_records",
+                positive,
+            ),
+            (
+                self.accept_backoff.is_zero(),
+                "accept_backoff_milliseconds",
+                positive,
+            ),
+        ];
+        rules
+            .into_iter()
+            .find_map(|(unusable, field, accepted)| unusable.then_some((field, accepted)))
+    }
+}
+
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u32::deserialize(from).map(|seconds| Duration::from_secs(seconds.into()))
+    }
+}
+
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u32::deserialize(from).map(|millis| Duration::from_millis(millis.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_usable_and_leave_room_for_every_stream() {
+        let limits = Limits::default();
+        assert_eq!(limits.first_unusable(), None);
+        let streams = limits.h2_connection_window_bytes() / limits.h2_stream_window_bytes;
+        assert_eq!(streams, limits.h2_streams);
+    }
+
+    #[test]
+    fn a_connection_window_never_leaves_the_protocols_range() {
+        let limits = Limits {
+            h2_stream_window_bytes: u32::MAX,
+            ..Limits::default()
+        };
+        assert_eq!(limits.h2_connection_window_bytes(), (1 << 31) - 1);
+    }
+
+    #[test]
+    fn names_the_field_that_cannot_work() {
+        let limits = Limits {
+            h2_streams: 0,
+            ..Limits::default()
+        };
+        assert_eq!(
+            limits.first_unusable(),
+            Some(("h2_streams", "a number above 0"))
+        );
+    }
+}

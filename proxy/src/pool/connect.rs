@@ -1,0 +1,209 @@
+//! How a connection to an upstream is made: plaintext to the local workload, a lane to a peer.
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::body::LaneBody;
+use crate::deny::{Denial, DenyReason};
+use crate::lane::LaneLog;
+use crate::limits::Limits;
+use crate::pool::OpenConnection;
+use crate::pool::settings::{PeerSettings, SettingsTap};
+use crate::task;
+use crate::tls::{TlsClient, with_causes};
+use crate::transport::{HttpVersion, Socket};
+
+/// Where a socket is connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// `host:port`, resolved at each connection.
+    Tcp(String),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(address),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Address {
+    async fn connect(&self) -> Result<Socket, Denial> {
+        let connected = match self {
+            Self::Tcp(address) => TcpStream::connect(address).await.map(Socket::tcp),
+            Self::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
+        };
+        connected.map_err(|error| {
+            Denial::with_detail(DenyReason::UpstreamFailed, format!("{self}: {error}"))
+        })
+    }
+}
+
+/// How connections to one upstream are made.
+#[derive(Debug)]
+pub(crate) enum Connector {
+    /// Hybrid mutual TLS to a peer; what is spoken is settled by ALPN.
+    Lane {
+        address: Address,
+        name: ServerName<'static>,
+        tls: TlsClient,
+        log: LaneLog,
+    },
+    /// Plaintext to the workload, in the version it is known to speak.
+    Plain {
+        address: Address,
+        version: HttpVersion,
+    },
+}
+
+/// A connection that is ready for its first request, with what records say of it.
+pub(crate) enum Connected {
+    Own {
+        sender: http1::SendRequest<LaneBody>,
+        members: Option<Arc<str>>,
+    },
+    Shared {
+        sender: http2::SendRequest<LaneBody>,
+        /// Streams the peer takes at once.
+        streams: usize,
+        members: Option<Arc<str>>,
+    },
+}
+
+impl Connector {
+    pub(crate) fn assumed_version(&self) -> HttpVersion {
+        match self {
+            Self::Lane { .. } => HttpVersion::H2,
+            Self::Plain { version, .. } => *version,
+        }
+    }
+
+    /// Makes one connection and starts the task that drives it.
+    pub(crate) async fn open(
+        &self,
+        limits: &Limits,
+        held: Option<OpenConnection>,
+    ) -> Result<Connected, Denial> {
+        match self {
+            Self::Plain { address, version } => {
+                let socket = address.connect().await?;
+                start(socket, *version, None, limits, held).await
+            }
+            Self::Lane {
+                address,
+                name,
+                tls,
+                log,
+            } => {
+                let socket = address.connect().await?;
+                let established = tls
+                    .connect(name.clone(), socket)
+                    .await
+                    .map_err(|refusal| log.refused(&refusal))?;
+                let (members, closing) = log.opened(&established);
+                let version = established.version;
+                let held = held.map(|held| (held, closing));
+                start(established.stream, version, Some(members), limits, held).await
+            }
+        }
+    }
+}
+
+/// Speaks HTTP on a stream. `held` lives as long as the connection.
+async fn start<S, H>(
+    stream: S,
+    version: HttpVersion,
+    members: Option<Arc<str>>,
+    limits: &Limits,
+    held: H,
+) -> Result<Connected, Denial>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Send + 'static,
+{
+    match version {
+        HttpVersion::H1 => {
+            let io = TokioIo::new(stream);
+            let (sender, connection) = http1::Builder::new()
+                .max_header_size(usize::try_from(limits.head_bytes).unwrap_or(usize::MAX))
+                .handshake(io)
+                .await
+                .map_err(|error| failed(&error))?;
+            task::spawn(drive(connection, held));
+            Ok(Connected::Own { sender, members })
+        }
+        HttpVersion::H2 => {
+            let settings = PeerSettings::default();
+            let stream = SettingsTap::new(stream, settings.clone());
+            let (sender, connection) = h2_builder(limits)
+                .handshake(TokioIo::new(stream))
+                .await
+                .map_err(|error| failed(&error))?;
+            let mut connection = Box::pin(connection);
+            let streams = settled(&settings, connection.as_mut()).await?;
+            task::spawn(drive(connection, held));
+            Ok(Connected::Shared {
+                sender,
+                streams,
+                members,
+            })
+        }
+    }
+}
+
+fn h2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(limits.h2_stream_window_bytes)
+        .initial_connection_window_size(limits.h2_connection_window_bytes())
+        .max_send_buf_size(limits.h2_send_buffer_bytes)
+        .max_header_list_size(limits.head_bytes)
+        .keep_alive_interval(limits.h2_ping)
+        .keep_alive_timeout(limits.h2_ping_timeout)
+        .keep_alive_while_idle(true);
+    builder
+}
+
+/// Drives a new HTTP/2 connection until the peer's first SETTINGS frame has said how many streams it takes,
+/// so that not one more is ever sent.
+async fn settled<C>(settings: &PeerSettings, connection: Pin<&mut C>) -> Result<usize, Denial>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    tokio::select! {
+        streams = settings.max_concurrent_streams() => Ok(streams),
+        ended = connection => Err(match ended {
+            Ok(()) => DenyReason::UpstreamFailed.into(),
+            Err(error) => failed(&error),
+        }),
+    }
+}
+
+async fn drive<C, H>(connection: C, held: H)
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let connection = pin!(connection);
+    if let Err(error) = connection.await {
+        tracing::debug!(error = with_causes(&error), "upstream connection ended");
+    }
+    drop(held);
+}
+
+fn failed(error: &hyper::Error) -> Denial {
+    Denial::with_detail(DenyReason::UpstreamFailed, with_causes(error))
+}
