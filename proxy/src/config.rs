@@ -125,11 +125,19 @@ impl Config {
             path: path.to_path_buf(),
             source,
         })?;
-        let file = toml::from_str(&text).map_err(|source| ConfigError::Parse {
+        Self::from_text(&text, path)
+    }
+
+    /// Checks the text of a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first thing that is wrong.
+    pub(crate) fn from_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let file = toml::from_str(text).map_err(|source| ConfigError::Parse {
             path: path.to_path_buf(),
             source: Box::new(source),
         })?;
-        Self::resolve(file, Origin::File { path, text: &text })
+        Self::resolve(file, Origin::File { path, text })
     }
 
     /// Checks what was given by flags. Paths in it are relative to the working directory.

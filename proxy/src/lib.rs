@@ -47,3 +47,4 @@ mod clock;
 mod task;
 
 pub mod cli;
+pub mod hostile;

@@ -54,7 +54,6 @@ pub(crate) async fn serve<S, C, F>(
                 .timer(timer)
                 .header_read_timeout(limits.request_head)
                 .max_header_size(usize::try_from(limits.head_bytes).unwrap_or(usize::MAX))
-                .pipeline_flush(true)
                 .serve_connection(io, service);
             drive(pin!(connection), session, None, drain).await;
         }

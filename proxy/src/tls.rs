@@ -190,7 +190,9 @@ impl TlsServer {
             })
             .unwrap_or_default();
         let mut observation = Observation::default();
-        let accept = start.into_stream(Arc::clone(&self.config)).into_fallible();
+        // The hello is answered, and so signed for, as soon as the configuration is chosen.
+        let accept = observation.during(|| start.into_stream(Arc::clone(&self.config)));
+        let accept = accept.into_fallible();
         match observed(&mut observation, accept).await {
             Ok(stream) => self
                 .side

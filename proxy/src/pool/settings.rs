@@ -24,7 +24,7 @@ const MAX_CONCURRENT_STREAMS: u16 = 0x03;
 
 /// What a server's first frame says of `SETTINGS_MAX_CONCURRENT_STREAMS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FirstFrame {
+pub enum FirstFrame {
     /// More bytes are needed.
     Incomplete,
     /// The limit; `u32::MAX` where the server names none (RFC 9113 §6.5.2).
@@ -34,7 +34,7 @@ pub(crate) enum FirstFrame {
 }
 
 /// Reads the first bytes that a server sent.
-pub(crate) fn read_first_frame(bytes: &[u8]) -> FirstFrame {
+pub fn read_first_frame(bytes: &[u8]) -> FirstFrame {
     let Some((header, rest)) = bytes.split_at_checked(HEADER_LEN) else {
         return FirstFrame::Incomplete;
     };

@@ -1,0 +1,48 @@
+//! The readers of bytes that others choose, for the fuzz targets. Nothing else uses this module.
+
+pub use crate::pool::settings::{FirstFrame, read_first_frame};
+
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Request};
+
+use crate::call::Call;
+use crate::config::{Config, ConfigError};
+use crate::headers;
+use crate::routes;
+
+/// Runs a head through everything that reads heads: classification, authority, stripping.
+///
+/// `uri` and the fields are as they came from the wire. Gives back the fields that are left.
+pub fn read_head(uri: &str, fields: &[(&[u8], &[u8])]) -> Option<HeaderMap> {
+    let request = Request::post(uri).body(()).ok()?;
+    let (mut head, ()) = request.into_parts();
+    for (name, value) in fields {
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
+            continue;
+        };
+        head.headers.append(name, value);
+    }
+    let _call = Call::read_head(&head);
+    let _authority = headers::authority_of(&head);
+    headers::strip_hop_by_hop(&mut head.headers);
+    headers::strip_identity(&mut head.headers);
+    Some(head.headers)
+}
+
+/// Whether a field name claims an identity; see the list in `headers`.
+pub fn claims_identity(name: &str) -> bool {
+    headers::claims_identity(name)
+}
+
+/// Whether every program reads a path alike.
+pub fn is_plain_path(path: &str) -> bool {
+    routes::is_plain(path)
+}
+
+/// Reads and checks a configuration from memory.
+///
+/// # Errors
+/// [`ConfigError`] as for a file.
+pub fn read_config(text: &str) -> Result<Config, ConfigError> {
+    Config::from_text(text, std::path::Path::new("fuzz.toml"))
+}
