@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::ListenAddress;
+use crate::crew::Crews;
 use crate::drain::{Drain, Phase};
 use crate::limits::Limits;
 use crate::metrics::ListenerMetrics;
@@ -120,12 +121,33 @@ impl Drop for Place {
     }
 }
 
+/// What runs a listener's connections.
+#[derive(Debug)]
+pub(crate) enum Runner {
+    /// A task for each.
+    Each,
+    /// Crews, which keep the order between connections of one workload.
+    Together(Crews),
+}
+
+impl Runner {
+    fn run(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+        match self {
+            Self::Each => {
+                task::spawn(connection);
+            }
+            Self::Together(crews) => crews.add(connection),
+        }
+    }
+}
+
 /// Accepts until draining begins; each connection runs as a task of its own.
 ///
 /// A failed accept is counted and followed by a pause: out of file descriptors, the kernel would otherwise
 /// answer at once, for ever.
 pub(crate) async fn accept_until_drained<F, C>(
     listener: Listener,
+    mut runner: Runner,
     limits: &Limits,
     metrics: &Arc<ListenerMetrics>,
     mut drain: Drain,
@@ -153,7 +175,7 @@ pub(crate) async fn accept_until_drained<F, C>(
                     _permit: permit,
                     metrics: Arc::clone(metrics),
                 };
-                task::spawn(connection(Accepted {
+                runner.run(connection(Accepted {
                     socket,
                     from,
                     place,

@@ -13,11 +13,12 @@ use pqlane_handshake::provider::provider;
 use pqlane_handshake::{KxPolicy, KxPolicyError};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::accept::{Accepted, BoundAddress, Listener, accept_until_drained};
+use crate::accept::{Accepted, BoundAddress, Listener, Runner, accept_until_drained};
 use crate::admin::Admin;
 use crate::config::{
     Config, InboundConfig, ListenAddress, OutboundConfig, PeerConfig, WorkloadAddress,
 };
+use crate::crew::Crews;
 use crate::drain::{self, Drain, Phase, Stop};
 use crate::guard::PullCause;
 use crate::headers::UpstreamName;
@@ -193,6 +194,13 @@ enum Service {
 }
 
 impl Service {
+    fn runner(&self) -> Runner {
+        match self {
+            Self::Admin(_) | Self::Inbound(_) => Runner::Each,
+            Self::Outbound(_) => Runner::Together(Crews::default()),
+        }
+    }
+
     async fn connection(self, accepted: Accepted) {
         match self {
             Self::Admin(admin) => admin.connection(accepted).await,
@@ -238,9 +246,9 @@ impl Bound {
         let (alive, mut all_ended) = mpsc::channel::<()>(1);
         for (listener, metrics, service) in listeners {
             let (drain, limits) = (shared.drain.clone(), shared.limits.clone());
-            let alive = alive.clone();
+            let (alive, runner) = (alive.clone(), service.runner());
             task::spawn(async move {
-                accept_until_drained(listener, &limits, &metrics, drain, |accepted| {
+                accept_until_drained(listener, runner, &limits, &metrics, drain, |accepted| {
                     let (service, alive) = (service.clone(), alive.clone());
                     async move {
                         service.connection(accepted).await;

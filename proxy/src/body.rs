@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 
 use crate::guard::PullCause;
 use crate::headers;
-use crate::pool::Lease;
+use crate::pool::{Driven, Lease};
 use crate::record::{OpenCall, Outcome};
 use crate::session::CallSlot;
 
@@ -35,8 +35,27 @@ enum Source {
 #[derive(Debug)]
 enum Tap {
     None,
-    Request(Arc<AtomicU64>),
+    Request(Arc<RequestProgress>),
     Response(Box<ResponseTap>),
+}
+
+/// How far a request's body has come.
+#[derive(Debug, Default)]
+pub(crate) struct RequestProgress {
+    bytes: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl RequestProgress {
+    /// Bytes passed so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing more of it will be sent.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
 }
 
 /// What a response's body holds while it flows.
@@ -45,7 +64,7 @@ pub(crate) struct ResponseTap {
     /// The call's place on its connection, and the guard that can cut it.
     pub(crate) slot: CallSlot,
     /// The connection to the upstream, given back at the body's end.
-    pub(crate) lease: Option<Lease>,
+    pub(crate) lease: Lease,
     /// The record, closed at the body's end.
     pub(crate) record: OpenCall,
     /// Status that was answered.
@@ -75,10 +94,10 @@ impl LaneBody {
     }
 
     /// A request's body on its way to the upstream; its bytes are counted.
-    pub(crate) fn request(body: Incoming, bytes: Arc<AtomicU64>) -> Self {
+    pub(crate) fn request(body: Incoming, progress: Arc<RequestProgress>) -> Self {
         Self {
             source: Source::Incoming(body),
-            tap: Tap::Request(bytes),
+            tap: Tap::Request(progress),
         }
     }
 
@@ -99,6 +118,9 @@ impl LaneBody {
     }
 
     fn finish(&mut self, outcome: impl FnOnce(&ResponseTap) -> Outcome) {
+        if !matches!(self.tap, Tap::Response(_)) {
+            return;
+        }
         if let Tap::Response(tap) = std::mem::replace(&mut self.tap, Tap::None) {
             let outcome = outcome(&tap);
             let ResponseTap {
@@ -108,7 +130,7 @@ impl LaneBody {
                 bytes,
                 ..
             } = *tap;
-            if let (Some(lease), Outcome::Completed(_)) = (lease, outcome) {
+            if let Outcome::Completed(_) = outcome {
                 lease.give_back();
             }
             record.close(outcome, bytes);
@@ -121,8 +143,8 @@ impl LaneBody {
         let length = u64::try_from(length).unwrap_or(u64::MAX);
         match &mut self.tap {
             Tap::None => {}
-            Tap::Request(bytes) => {
-                bytes.fetch_add(length, Ordering::Relaxed);
+            Tap::Request(progress) => {
+                progress.bytes.fetch_add(length, Ordering::Relaxed);
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::strip_identity(trailers);
                 }
@@ -166,7 +188,16 @@ impl Body for LaneBody {
             return Poll::Ready(Some(Err(BodyError::Cut(cause))));
         }
         let polled = match &mut this.source {
-            Source::Incoming(body) => ready!(Pin::new(body).poll_frame(context)),
+            Source::Incoming(body) => {
+                let mut polled = Pin::new(&mut *body).poll_frame(context);
+                if polled.is_pending()
+                    && let Tap::Response(tap) = &mut this.tap
+                    && tap.lease.drive(context) == Driven::Here
+                {
+                    polled = Pin::new(body).poll_frame(context);
+                }
+                ready!(polled)
+            }
             Source::Whole(whole) => {
                 return Poll::Ready(whole.take().map(|all| Ok(Frame::data(all))));
             }
@@ -205,7 +236,10 @@ impl Body for LaneBody {
 
 impl Drop for LaneBody {
     fn drop(&mut self) {
-        // Only a body that nobody read to its end still has its tap.
+        if let Tap::Request(progress) = &self.tap {
+            progress.ended.store(true, Ordering::Release);
+        }
+        // Only a response that nobody read to its end still has its tap.
         self.finish(|_tap| Outcome::Cancelled);
     }
 }

@@ -50,24 +50,27 @@ pub(crate) async fn forward(call: Forwarded<'_>) -> Result<Response<LaneBody>, (
     } = call;
     let name = name.as_ref().unwrap_or(upstream.name());
     headers::strip_hop_by_hop(&mut head.headers);
-    let body = LaneBody::request(body, record.request_bytes());
+    let body = LaneBody::request(body, Arc::clone(record.request()));
     let request = Request::from_parts(head, body);
     let answered = tokio::select! {
         biased;
         answered = send(upstream, name, request) => answered,
         PullCause::DrainDeadline = slot.guard().pulled() => Err(DenyReason::Draining.into()),
     };
-    let (response, lease) = match answered {
+    let (response, mut lease) = match answered {
         Ok(answered) => answered,
         Err(denial) => return Err((denial, record)),
     };
     record.answered();
+    if !record.request().has_ended() {
+        lease.detach();
+    }
     record.carried_by(lease.members());
     let (mut head, body) = response.into_parts();
     headers::returned(&mut head, name);
     let tap = ResponseTap {
         slot,
-        lease: Some(lease),
+        lease,
         status: head.status,
         record,
         bytes: 0,

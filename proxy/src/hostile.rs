@@ -17,7 +17,8 @@ pub fn read_head(uri: &str, fields: &[(&[u8], &[u8])]) -> Option<HeaderMap> {
     let request = Request::post(uri).body(()).ok()?;
     let (mut head, ()) = request.into_parts();
     for (name, value) in fields {
-        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        else {
             continue;
         };
         head.headers.append(name, value);

@@ -27,7 +27,9 @@ mod guard;
 mod lane;
 mod record;
 
+mod crew;
 mod inbound;
+mod multiplex;
 mod outbound;
 mod serve;
 

@@ -6,24 +6,26 @@
 //! on the wire is given back to be handed to another.
 
 mod connect;
+mod lease;
 pub(crate) mod settings;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http::{Request, Response, Version};
-use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use tokio::sync::Notify;
 
 use crate::body::LaneBody;
 use crate::deny::{Denial, DenyReason};
 use crate::headers::UpstreamName;
 use crate::limits::Limits;
+use crate::task;
 use crate::transport::HttpVersion;
 pub(crate) use connect::{Address, Connected, Connector};
+pub(crate) use lease::{Driven, Lease, SendError};
+use lease::{OwnConnection, SharedStream};
 
 /// One upstream and the connections to it. Never shared between identities, routes or policies.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(crate) struct Upstream {
     name: UpstreamName,
     connector: Connector,
     limits: Limits,
+    /// Connections open or being opened.
+    open: AtomicUsize,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -40,11 +44,12 @@ struct State {
     /// What the upstream is known, or at first assumed, to speak.
     speaks: HttpVersion,
     shared: Vec<Arc<SharedConnection>>,
+    /// HTTP/1.1 connections between two calls, the one used last at the back.
     idle: VecDeque<IdleConnection>,
     /// Connections being opened now.
     opening: usize,
-    /// Connections open or being opened.
-    open: usize,
+    /// Whether a task looks after idle connections.
+    swept: bool,
 }
 
 /// An HTTP/2 connection.
@@ -63,12 +68,10 @@ impl SharedConnection {
     }
 }
 
-/// An HTTP/1.1 connection between two calls.
 #[derive(Debug)]
 struct IdleConnection {
-    sender: http1::SendRequest<LaneBody>,
+    connection: OwnConnection,
     usable_until: Instant,
-    members: Option<Arc<str>>,
 }
 
 /// What to do for a call that needs a connection.
@@ -85,12 +88,13 @@ impl Upstream {
             name,
             connector,
             limits: limits.clone(),
+            open: AtomicUsize::new(0),
             state: Mutex::new(State {
                 speaks,
                 shared: Vec::new(),
                 idle: VecDeque::new(),
                 opening: 0,
-                open: 0,
+                swept: false,
             }),
             changed: Notify::new(),
         })
@@ -112,7 +116,9 @@ impl Upstream {
         if let Step::Take(lease) = self.step() {
             return Ok(lease);
         }
-        tokio::time::timeout(self.limits.upstream_connect, self.wait_or_open())
+        // Boxed, so that a call's future is not the size of a handshake.
+        let slow = Box::pin(self.wait_or_open());
+        tokio::time::timeout(self.limits.upstream_connect, slow)
             .await
             .unwrap_or_else(|_elapsed| Err(self.late()))
     }
@@ -136,39 +142,21 @@ impl Upstream {
 
     fn step(self: &Arc<Self>) -> Step {
         let mut state = self.state();
-        if let Some(lease) = self
-            .take_idle(&mut state)
-            .or_else(|| self.take_shared(&mut state))
-        {
+        if let Some(lease) = take_idle(&mut state).or_else(|| self.take_shared(&mut state)) {
             return Step::Take(lease);
         }
         // HTTP/2 has room for many: one at a time is opened. HTTP/1.1 needs one for each call.
-        let may_open = state.open < self.limits.upstream_connections
+        let may_open = self.open.load(Ordering::Relaxed) < self.limits.upstream_connections
             && (state.speaks == HttpVersion::H1 || state.opening == 0);
         if !may_open {
             return Step::Wait;
         }
         state.opening += 1;
-        state.open += 1;
+        self.open.fetch_add(1, Ordering::Relaxed);
         Step::Open(Opening {
             upstream: Arc::clone(self),
             held: Some(OpenConnection(Arc::clone(self))),
         })
-    }
-
-    fn take_idle(self: &Arc<Self>, state: &mut State) -> Option<Lease> {
-        let now = Instant::now();
-        state
-            .idle
-            .retain(|idle| idle.usable_until > now && !idle.sender.is_closed());
-        let ready = state.idle.iter().rposition(|idle| idle.sender.is_ready())?;
-        let idle = state.idle.remove(ready)?;
-        Some(Lease::Own(OwnConnection {
-            upstream: Arc::clone(self),
-            sender: idle.sender,
-            members: idle.members,
-            idle_for: self.limits.upstream_idle,
-        }))
     }
 
     fn take_shared(self: &Arc<Self>, state: &mut State) -> Option<Lease> {
@@ -179,16 +167,31 @@ impl Upstream {
             .filter(|shared| shared.has_room())
             .min_by_key(|shared| shared.streams.load(Ordering::Relaxed))?;
         shared.streams.fetch_add(1, Ordering::Relaxed);
-        Some(Lease::Shared(SharedStream {
-            upstream: Arc::clone(self),
-            connection: Arc::clone(shared),
-        }))
+        let stream = SharedStream::new(Arc::clone(self), Arc::clone(shared));
+        Some(Lease::Shared(stream))
+    }
+
+    /// Keeps a connection for the next call.
+    fn keep(self: &Arc<Self>, connection: OwnConnection) {
+        let usable_until = Instant::now() + connection.idle_for();
+        let mut state = self.state();
+        if state.idle.len() >= self.limits.upstream_idle_connections {
+            state.idle.pop_front();
+        }
+        state.idle.push_back(IdleConnection {
+            connection,
+            usable_until,
+        });
+        if !std::mem::replace(&mut state.swept, true) {
+            task::spawn(sweep(Arc::downgrade(self), self.limits.upstream_idle));
+        }
+        drop(state);
+        self.changed.notify_waiters();
     }
 
     /// What a call is told that got no connection in time.
     fn late(&self) -> Denial {
-        let state = self.state();
-        match state.open >= self.limits.upstream_connections {
+        match self.open.load(Ordering::Relaxed) >= self.limits.upstream_connections {
             true => DenyReason::UpstreamBusy.into(),
             false => DenyReason::UpstreamTimeout.into(),
         }
@@ -196,6 +199,35 @@ impl Upstream {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connection that was used last, if it still works.
+fn take_idle(state: &mut State) -> Option<Lease> {
+    let now = Instant::now();
+    while let Some(mut idle) = state.idle.pop_back() {
+        if idle.usable_until > now && idle.connection.is_ready() {
+            return Some(Lease::Own(Box::new(idle.connection)));
+        }
+    }
+    None
+}
+
+/// Closes idle connections whose time is over, until none are left. Nobody else would: an idle connection is
+/// not polled.
+async fn sweep(upstream: std::sync::Weak<Upstream>, every: std::time::Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(upstream) = upstream.upgrade() else {
+            return;
+        };
+        let now = Instant::now();
+        let mut state = upstream.state();
+        state.idle.retain(|idle| idle.usable_until > now);
+        if state.idle.is_empty() {
+            state.swept = false;
+            return;
+        }
     }
 }
 
@@ -211,14 +243,14 @@ impl Opening {
         let upstream = Arc::clone(&self.upstream);
         let held = self.held.take();
         match upstream.connector.open(&upstream.limits, held).await? {
-            Connected::Own { sender, members } => {
+            Connected::Own {
+                sender,
+                driver,
+                members,
+            } => {
                 upstream.state().speaks = HttpVersion::H1;
-                Ok(Some(Lease::Own(OwnConnection {
-                    idle_for: upstream.limits.upstream_idle,
-                    upstream,
-                    sender,
-                    members,
-                })))
+                let own = OwnConnection::new(upstream, sender, driver, members);
+                Ok(Some(Lease::Own(Box::new(own))))
             }
             Connected::Shared {
                 sender,
@@ -247,128 +279,13 @@ impl Drop for Opening {
     }
 }
 
-/// Counts one open connection; held by the task that drives it.
+/// Counts one open connection; held by what drives it.
 #[derive(Debug)]
 pub(crate) struct OpenConnection(Arc<Upstream>);
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.0.state().open -= 1;
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
         self.0.changed.notify_waiters();
     }
-}
-
-/// A call's hold on a connection.
-#[derive(Debug)]
-pub(crate) enum Lease {
-    /// A whole HTTP/1.1 connection.
-    Own(OwnConnection),
-    /// One stream of an HTTP/2 connection.
-    Shared(SharedStream),
-}
-
-#[derive(Debug)]
-pub(crate) struct OwnConnection {
-    upstream: Arc<Upstream>,
-    sender: http1::SendRequest<LaneBody>,
-    members: Option<Arc<str>>,
-    idle_for: Duration,
-}
-
-#[derive(Debug)]
-pub(crate) struct SharedStream {
-    upstream: Arc<Upstream>,
-    connection: Arc<SharedConnection>,
-}
-
-impl Drop for SharedStream {
-    fn drop(&mut self) {
-        self.connection.streams.fetch_sub(1, Ordering::Relaxed);
-        // Only calls that wait for room listen; with none, this is one load.
-        self.upstream.changed.notify_waiters();
-    }
-}
-
-/// Why a request got no answer.
-pub(crate) enum SendError {
-    /// It may have been sent; the answer did not come.
-    Failed(hyper::Error),
-    /// Nothing of it was put on the wire.
-    Unsent(Box<Request<LaneBody>>),
-}
-
-impl Lease {
-    /// The protocol version that a request on it must have.
-    pub(crate) fn version(&self) -> Version {
-        match self {
-            Self::Own(_) => Version::HTTP_11,
-            Self::Shared(_) => Version::HTTP_2,
-        }
-    }
-
-    /// What records say of the connection.
-    pub(crate) fn members(&self) -> Option<Arc<str>> {
-        match self {
-            Self::Own(own) => own.members.clone(),
-            Self::Shared(shared) => shared.connection.members.clone(),
-        }
-    }
-
-    /// Sends a request and waits for the answer's head.
-    ///
-    /// # Cancel safety
-    /// Dropped, it cancels the request: the stream is reset, or the HTTP/1.1 connection closed.
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<LaneBody>,
-    ) -> Result<Response<Incoming>, SendError> {
-        let sent = match self {
-            Self::Own(own) => own.sender.try_send_request(request).await,
-            Self::Shared(shared) => {
-                let mut sender = shared.connection.sender.clone();
-                sender.try_send_request(request).await
-            }
-        };
-        let response = sent.map_err(|mut failed| match failed.take_message() {
-            Some(unsent) => SendError::Unsent(Box::new(unsent)),
-            None => SendError::Failed(failed.into_error()),
-        })?;
-        if let Self::Own(own) = self
-            && let Some(announced) = keep_alive_timeout(&response)
-        {
-            own.idle_for = own.idle_for.min(announced);
-        }
-        Ok(response)
-    }
-
-    /// Gives a connection back that carried a call to its end.
-    pub(crate) fn give_back(self) {
-        let Self::Own(own) = self else {
-            return;
-        };
-        if own.sender.is_closed() || own.idle_for.is_zero() {
-            return;
-        }
-        let mut state = own.upstream.state();
-        if state.idle.len() >= own.upstream.limits.upstream_idle_connections {
-            state.idle.pop_front();
-        }
-        state.idle.push_back(IdleConnection {
-            sender: own.sender,
-            usable_until: Instant::now() + own.idle_for,
-            members: own.members,
-        });
-        drop(state);
-        own.upstream.changed.notify_waiters();
-    }
-}
-
-/// `Keep-Alive: timeout=N` (RFC 2068 §19.7.1.1), less a second so that we stop before the upstream does.
-fn keep_alive_timeout<B>(response: &Response<B>) -> Option<Duration> {
-    let value = response.headers().get("keep-alive")?.to_str().ok()?;
-    let seconds = value
-        .split(',')
-        .find_map(|part| part.trim().strip_prefix("timeout="))?;
-    let seconds: u64 = seconds.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds.saturating_sub(1)))
 }

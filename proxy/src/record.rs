@@ -9,12 +9,12 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use crate::body::RequestProgress;
 use crate::call::Call;
 use crate::deny::{Denial, DenyReason};
 use crate::guard::PullCause;
@@ -120,7 +120,7 @@ impl Recorder {
                 metrics: Arc::clone(origin.metrics),
                 upstream: None,
             }),
-            request_bytes: Arc::default(),
+            request: Arc::default(),
         })
     }
 
@@ -191,7 +191,7 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct OpenCall {
     open: Option<Open>,
-    request_bytes: Arc<AtomicU64>,
+    request: Arc<RequestProgress>,
 }
 
 #[derive(Debug)]
@@ -205,9 +205,9 @@ struct Open {
 }
 
 impl OpenCall {
-    /// Counts the request's bytes; shared with the body that carries them.
-    pub(crate) fn request_bytes(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.request_bytes)
+    /// How far the request's body has come; shared with the body.
+    pub(crate) fn request(&self) -> &Arc<RequestProgress> {
+        &self.request
     }
 
     /// Notes the connection that carries the call on: JSON members built once per connection.
@@ -262,7 +262,7 @@ impl OpenCall {
             line = line.text("reason", "drain-deadline");
         }
         line = line
-            .number("request_bytes", self.request_bytes.load(Ordering::Relaxed))
+            .number("request_bytes", self.request.bytes())
             .number("response_bytes", response_bytes);
         open.finish(line);
     }

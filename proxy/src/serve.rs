@@ -14,12 +14,14 @@ use hyper::body::Incoming;
 use hyper::rt::{Sleep, Timer};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::body::LaneBody;
+use crate::crew::Tasks;
 use crate::drain::{Drain, Phase};
 use crate::limits::Limits;
+use crate::multiplex::{AtEnd, Gathered, Multiplexed};
 use crate::session::Session;
 use crate::tls::with_causes;
 use crate::transport::HttpVersion;
@@ -58,15 +60,19 @@ pub(crate) async fn serve<S, C, F>(
             drive(pin!(connection), session, None, drain).await;
         }
         HttpVersion::H2 => {
-            let connection = h2_builder(limits).serve_connection(TokioIo::new(stream), service);
+            let streams = Tasks::default();
+            let io = Gathered::new(stream);
+            let connection = h2_builder(limits, streams.clone())
+                .serve_connection(TokioIo::new(io.clone()), service);
+            let connection = Multiplexed::new(connection, streams, io, AtEnd::Drop);
             let idle = (limits.request_head, limits.connection_idle);
             drive(pin!(connection), session, Some(idle), drain).await;
         }
     }
 }
 
-fn h2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn h2_builder(limits: &Limits, streams: Tasks) -> http2::Builder<Tasks> {
+    let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(limits.h2_stream_window_bytes)
@@ -96,16 +102,17 @@ where
     }
 }
 
-impl<I, S> Connection for http2::Connection<I, S, TokioExecutor>
+impl<I, S, T> Connection for Multiplexed<http2::Connection<I, S, Tasks>, T>
 where
     S: hyper::service::HttpService<Incoming, ResBody = LaneBody>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S::Future: Send + 'static,
     I: hyper::rt::Read + hyper::rt::Write + Unpin,
-    TokioExecutor: hyper::rt::bounds::Http2ServerConnExec<S::Future, LaneBody>,
+    T: AsyncWrite + Unpin,
+    Tasks: hyper::rt::bounds::Http2ServerConnExec<S::Future, LaneBody>,
 {
     fn finish_gracefully(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
+        self.get_mut().connection().graceful_shutdown();
     }
 }
 

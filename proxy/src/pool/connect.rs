@@ -7,15 +7,17 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::body::LaneBody;
+use crate::crew::Tasks;
 use crate::deny::{Denial, DenyReason};
 use crate::lane::LaneLog;
 use crate::limits::Limits;
+use crate::multiplex::{AtEnd, Gathered, Multiplexed};
 use crate::pool::OpenConnection;
 use crate::pool::settings::{PeerSettings, SettingsTap};
 use crate::task;
@@ -73,15 +75,19 @@ pub(crate) enum Connector {
 pub(crate) enum Connected {
     Own {
         sender: http1::SendRequest<LaneBody>,
+        driver: Driver,
         members: Option<Arc<str>>,
     },
     Shared {
         sender: http2::SendRequest<LaneBody>,
-        /// Streams the peer takes at once.
+        /// Tasks the peer takes at once.
         streams: usize,
         members: Option<Arc<str>>,
     },
 }
+
+/// What moves an HTTP/1.1 connection's bytes; whoever holds the connection polls it.
+pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Connector {
     pub(crate) fn assumed_version(&self) -> HttpVersion {
@@ -142,16 +148,23 @@ where
                 .handshake(io)
                 .await
                 .map_err(|error| failed(&error))?;
-            task::spawn(drive(connection, held));
-            Ok(Connected::Own { sender, members })
+            let driver = Box::pin(drive(connection, held));
+            Ok(Connected::Own {
+                sender,
+                driver,
+                members,
+            })
         }
         HttpVersion::H2 => {
             let settings = PeerSettings::default();
             let stream = SettingsTap::new(stream, settings.clone());
-            let (sender, connection) = h2_builder(limits)
-                .handshake(TokioIo::new(stream))
+            let tasks = Tasks::default();
+            let io = Gathered::new(stream);
+            let (sender, connection) = h2_builder(limits, tasks.clone())
+                .handshake(TokioIo::new(io.clone()))
                 .await
                 .map_err(|error| failed(&error))?;
+            let connection = Multiplexed::new(connection, tasks, io, AtEnd::Finish);
             let mut connection = Box::pin(connection);
             let streams = settled(&settings, connection.as_mut()).await?;
             task::spawn(drive(connection, held));
@@ -164,8 +177,8 @@ where
     }
 }
 
-fn h2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn h2_builder(limits: &Limits, tasks: Tasks) -> http2::Builder<Tasks> {
+    let mut builder = http2::Builder::new(tasks);
     builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(limits.h2_stream_window_bytes)

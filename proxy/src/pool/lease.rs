@@ -1,0 +1,214 @@
+//! A call's hold on a connection.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+
+use super::connect::Driver;
+use super::{SharedConnection, Upstream};
+use crate::body::LaneBody;
+use crate::task;
+
+/// A call's hold on a connection; dropped early, it cancels the call.
+#[derive(Debug)]
+pub(crate) enum Lease {
+    /// A whole HTTP/1.1 connection.
+    Own(Box<OwnConnection>),
+    /// One stream of an HTTP/2 connection.
+    Shared(SharedStream),
+}
+
+/// An HTTP/1.1 connection. No task of its own moves its bytes: whoever reads the answer does, so that a
+/// request is written by the task that made it, at once and in order.
+pub(crate) struct OwnConnection {
+    upstream: Arc<Upstream>,
+    sender: http1::SendRequest<LaneBody>,
+    /// None once the connection has ended or is driven by a task.
+    driver: Option<Driver>,
+    members: Option<Arc<str>>,
+    idle_for: Duration,
+}
+
+impl std::fmt::Debug for OwnConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnConnection").finish_non_exhaustive()
+    }
+}
+
+impl OwnConnection {
+    pub(super) fn new(
+        upstream: Arc<Upstream>,
+        sender: http1::SendRequest<LaneBody>,
+        driver: Driver,
+        members: Option<Arc<str>>,
+    ) -> Self {
+        Self {
+            idle_for: upstream.limits.upstream_idle,
+            upstream,
+            sender,
+            driver: Some(driver),
+            members,
+        }
+    }
+
+    /// How long it may wait for the next call.
+    pub(super) fn idle_for(&self) -> Duration {
+        self.idle_for
+    }
+
+    /// Whether it can take a request now. Looks at the socket, and so notices an upstream that closed.
+    pub(super) fn is_ready(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.driver.is_some() && self.sender.is_ready()
+    }
+
+    fn drive(&mut self, context: &mut Context<'_>) {
+        if let Some(driver) = &mut self.driver
+            && driver.as_mut().poll(context).is_ready()
+        {
+            self.driver = None;
+        }
+    }
+}
+
+/// One stream of a shared connection.
+#[derive(Debug)]
+pub(crate) struct SharedStream {
+    upstream: Arc<Upstream>,
+    connection: Arc<SharedConnection>,
+}
+
+impl SharedStream {
+    /// The stream has been counted.
+    pub(super) fn new(upstream: Arc<Upstream>, connection: Arc<SharedConnection>) -> Self {
+        Self {
+            upstream,
+            connection,
+        }
+    }
+}
+
+impl Drop for SharedStream {
+    fn drop(&mut self) {
+        self.connection.streams.fetch_sub(1, Ordering::Relaxed);
+        self.upstream.changed.notify_waiters();
+    }
+}
+
+/// Why a request got no answer.
+pub(crate) enum SendError {
+    /// It may have been sent; the answer did not come.
+    Failed(hyper::Error),
+    /// Nothing of it was put on the wire.
+    Unsent(Box<Request<LaneBody>>),
+}
+
+impl Lease {
+    /// The protocol version that a request on it must have.
+    pub(crate) fn version(&self) -> Version {
+        match self {
+            Self::Own(_) => Version::HTTP_11,
+            Self::Shared(_) => Version::HTTP_2,
+        }
+    }
+
+    /// What records say of the connection.
+    pub(crate) fn members(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Own(own) => own.members.clone(),
+            Self::Shared(shared) => shared.connection.members.clone(),
+        }
+    }
+
+    /// Sends a request and waits for the answer's head.
+    ///
+    /// # Cancel safety
+    /// Dropped, it cancels the request: the stream is reset, or the HTTP/1.1 connection closed.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<LaneBody>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let sent = match self {
+            Self::Own(own) => {
+                let mut sent = pin!(own.sender.try_send_request(request));
+                poll_fn(|context| {
+                    own.drive(context);
+                    sent.as_mut().poll(context)
+                })
+                .await
+            }
+            Self::Shared(shared) => {
+                let mut sender = shared.connection.sender.clone();
+                sender.try_send_request(request).await
+            }
+        };
+        let response = sent.map_err(|mut failed| match failed.take_message() {
+            Some(unsent) => SendError::Unsent(Box::new(unsent)),
+            None => SendError::Failed(failed.into_error()),
+        })?;
+        if let Self::Own(own) = self
+            && let Some(announced) = keep_alive_timeout(&response)
+        {
+            own.idle_for = own.idle_for.min(announced);
+        }
+        Ok(response)
+    }
+
+    /// Moves the connection's bytes, if nobody else does.
+    pub(crate) fn drive(&mut self, context: &mut Context<'_>) -> Driven {
+        match self {
+            Self::Own(own) if own.driver.is_some() => {
+                own.drive(context);
+                Driven::Here
+            }
+            Self::Own(_) | Self::Shared(_) => Driven::Elsewhere,
+        }
+    }
+
+    /// Lets a task move the bytes from now on, for a request that is still being sent while its answer is
+    /// read: a caller that does not read must not keep its own request from being sent.
+    pub(crate) fn detach(&mut self) {
+        if let Self::Own(own) = self
+            && let Some(driver) = own.driver.take()
+        {
+            task::spawn(driver);
+        }
+    }
+
+    /// Gives a connection back that carried a call to its end.
+    pub(crate) fn give_back(self) {
+        if let Self::Own(mut own) = self
+            && !own.idle_for.is_zero()
+            && own.is_ready()
+        {
+            let upstream = Arc::clone(&own.upstream);
+            upstream.keep(*own);
+        }
+    }
+}
+
+/// Who moves a connection's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driven {
+    /// A task of the connection's own.
+    Elsewhere,
+    /// This call did, just now.
+    Here,
+}
+
+/// `Keep-Alive: timeout=N` (RFC 2068 §19.7.1.1), less a second so that we stop before the upstream does.
+fn keep_alive_timeout<B>(response: &Response<B>) -> Option<Duration> {
+    let value = response.headers().get("keep-alive")?.to_str().ok()?;
+    let seconds = value
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("timeout="))?;
+    let seconds: u64 = seconds.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.saturating_sub(1)))
+}
