@@ -33,9 +33,9 @@ use crate::tls::with_causes;
                   Exit codes: 0 all was well, 1 something failed while running, 2 wrong usage or configuration."
 )]
 struct Cli {
-    /// How much is logged, on standard error: error, warn, info, debug or trace
-    #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
-    log: LevelFilter,
+    /// How much is logged, on standard error: error, warn, info, debug or trace [default: info; demo: error]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<LevelFilter>,
     /// Shape of log lines
     #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -59,6 +59,22 @@ enum Command {
     /// Makes a trust domain for development, and SVIDs in it
     #[command(subcommand)]
     Authority(authority::Authority),
+}
+
+impl Command {
+    /// How much is logged where the user did not say.
+    fn default_log(&self) -> LevelFilter {
+        match self {
+            // The demo says itself what happens; its refusals are meant to happen.
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => LevelFilter::ERROR,
+            Self::Authority(_)
+            | Self::Check(_)
+            | Self::Inbound(_)
+            | Self::Outbound(_)
+            | Self::Run(_) => LevelFilter::INFO,
+        }
+    }
 }
 
 /// Why a command ended badly.
@@ -91,7 +107,8 @@ impl CommandError {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::start(cli.log, cli.log_format);
+    let level = cli.log.unwrap_or_else(|| cli.command.default_log());
+    telemetry::start(level, cli.log_format);
     let done = match cli.command {
         #[cfg(feature = "demo")]
         Command::Demo(demo) => demo.run(),

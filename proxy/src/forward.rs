@@ -3,69 +3,186 @@
 //! Takes a request whose head is ready but for its upstream; gives the upstream's response. No body is
 //! gathered, nothing is cut for being slow, and a request that may have been sent is never sent again.
 
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::body::{LaneBody, ResponseTap};
+use crate::call::Binding;
 use crate::deny::{Denial, DenyReason};
 use crate::guard::PullCause;
 use crate::headers::{self, UpstreamName};
-use crate::pool::{Lease, SendError, Upstream};
+use crate::pool::{Lease, Sent, Unsent, Upstream};
 use crate::record::OpenCall;
 use crate::session::CallSlot;
-use crate::tls::with_causes;
 
 /// Connections tried for a request that none of them put on the wire.
 const MAX_HANDOVERS: usize = 3;
 
 /// A permitted call with its open record.
-pub(crate) struct Forwarded<'a> {
-    pub(crate) upstream: &'a Arc<Upstream>,
-    /// The name the upstream sees, where it is not its own.
-    pub(crate) name: Option<UpstreamName>,
+pub(crate) struct Permitted {
+    pub(crate) upstream: Arc<Upstream>,
+    /// The name the upstream sees: its own, or the one the caller asked for.
+    pub(crate) name: UpstreamName,
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
+    pub(crate) binding: Binding,
     pub(crate) slot: CallSlot,
     pub(crate) record: OpenCall,
 }
 
-/// Carries one call.
-///
-/// # Errors
-/// The refusal with the record that is still open, when there is no answer to give.
-///
-/// # Cancel safety
-/// Dropped, it cancels the call upstream and records it as cancelled.
-pub(crate) async fn forward(call: Forwarded<'_>) -> Result<Response<LaneBody>, (Denial, OpenCall)> {
-    let Forwarded {
+/// Carries one call. With a connection at hand the request is on its way when this returns.
+pub(crate) fn forward(call: Permitted) -> Forwarding {
+    let Permitted {
         upstream,
         name,
         mut head,
         body,
+        binding,
         slot,
-        mut record,
+        record,
     } = call;
-    let name = name.as_ref().unwrap_or(upstream.name());
     headers::strip_hop_by_hop(&mut head.headers);
     let body = LaneBody::request(body, Arc::clone(record.request()));
     let request = Request::from_parts(head, body);
-    let answered = tokio::select! {
-        biased;
-        answered = send(upstream, name, request) => answered,
-        PullCause::DrainDeadline = slot.guard().pulled() => Err(DenyReason::Draining.into()),
+    let attempt = match upstream.lease_now() {
+        Some(lease) => Attempt::start(lease, &name, request),
+        None => Attempt::later(Arc::clone(&upstream), name.clone(), request),
     };
-    let (response, mut lease) = match answered {
-        Ok(answered) => answered,
-        Err(denial) => return Err((denial, record)),
-    };
+    Forwarding {
+        attempt,
+        upstream,
+        name,
+        binding,
+        call: Some((slot, record)),
+    }
+}
+
+/// A call on its way. Dropped, it cancels the call upstream and records it as cancelled.
+pub(crate) struct Forwarding {
+    attempt: Attempt,
+    upstream: Arc<Upstream>,
+    name: UpstreamName,
+    binding: Binding,
+    /// Taken when the call is answered.
+    call: Option<(CallSlot, OpenCall)>,
+}
+
+/// How far a request has come.
+enum Attempt {
+    /// It waits for a connection first.
+    Later(Pin<Box<dyn Future<Output = Answered> + Send>>),
+    /// It was handed to a connection; the lease is taken with the answer.
+    Started(Option<Lease>, Sent),
+}
+
+type Answered = Result<(Response<Incoming>, Lease), Denial>;
+
+impl Future for Forwarding {
+    type Output = Result<Response<LaneBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let pulled = match &this.call {
+            Some((slot, _)) => slot.guard().poll_pulled(context),
+            None => Poll::Pending,
+        };
+        let answered = match pulled {
+            Poll::Ready(PullCause::DrainDeadline) => Err(DenyReason::Draining.into()),
+            Poll::Pending => ready!(this.poll_attempt(context)),
+        };
+        let Some((slot, record)) = this.call.take() else {
+            // Ready once already; hyper does not poll again.
+            return Poll::Pending;
+        };
+        Poll::Ready(Ok(match answered {
+            Ok((response, lease)) => returned(response, lease, &this.name, slot, record),
+            Err(denial) => refuse(&denial, record, this.binding),
+        }))
+    }
+}
+
+impl Forwarding {
+    fn poll_attempt(&mut self, context: &mut Context<'_>) -> Poll<Answered> {
+        loop {
+            let (lease, sent) = match &mut self.attempt {
+                Attempt::Later(later) => return later.as_mut().poll(context),
+                Attempt::Started(lease, sent) => (lease, sent),
+            };
+            if let Some(lease) = lease {
+                lease.drive(context);
+            }
+            match (ready!(sent.as_mut().poll(context)), lease.take()) {
+                (Ok(response), Some(lease)) => return Poll::Ready(Ok((response, lease))),
+                (Ok(_), None) => return Poll::Pending,
+                (Err(failed), _) => {
+                    let unsent = failed.unsent()?;
+                    let upstream = Arc::clone(&self.upstream);
+                    self.attempt = Attempt::later(upstream, self.name.clone(), unsent);
+                }
+            }
+        }
+    }
+}
+
+impl Attempt {
+    fn start(mut lease: Lease, name: &UpstreamName, request: Request<LaneBody>) -> Self {
+        let sent = hand_over(&mut lease, name, request);
+        Self::Started(Some(lease), sent)
+    }
+
+    fn later(upstream: Arc<Upstream>, name: UpstreamName, request: Request<LaneBody>) -> Self {
+        Self::Later(Box::pin(send_later(upstream, name, request)))
+    }
+}
+
+fn hand_over(lease: &mut Lease, name: &UpstreamName, request: Request<LaneBody>) -> Sent {
+    let (mut head, body) = request.into_parts();
+    headers::aim(&mut head, name, lease.version());
+    lease.start(Request::from_parts(head, body))
+}
+
+/// Waits for a connection and sends on it; on another, if that one turns out to have closed before.
+async fn send_later(
+    upstream: Arc<Upstream>,
+    name: UpstreamName,
+    mut request: Request<LaneBody>,
+) -> Answered {
+    for _ in 0..MAX_HANDOVERS {
+        let mut lease = upstream.lease().await?;
+        let mut sent = hand_over(&mut lease, &name, request);
+        let answered = poll_fn(|context| {
+            lease.drive(context);
+            sent.as_mut().poll(context)
+        });
+        match answered.await {
+            Ok(response) => return Ok((response, lease)),
+            Err(failed) => request = failed.unsent()?,
+        }
+    }
+    Err(DenyReason::UpstreamFailed.into())
+}
+
+/// The answer on its way back, its body holding all that has to last as long as it flows.
+fn returned(
+    response: Response<Incoming>,
+    mut lease: Lease,
+    name: &UpstreamName,
+    slot: CallSlot,
+    mut record: OpenCall,
+) -> Response<LaneBody> {
     record.answered();
+    record.carried_by(lease.members());
+    lease.heed(&response);
     if !record.request().has_ended() {
         lease.detach();
     }
-    record.carried_by(lease.members());
     let (mut head, body) = response.into_parts();
     headers::returned(&mut head, name);
     let tap = ResponseTap {
@@ -75,28 +192,11 @@ pub(crate) async fn forward(call: Forwarded<'_>) -> Result<Response<LaneBody>, (
         record,
         bytes: 0,
     };
-    Ok(Response::from_parts(head, LaneBody::response(body, tap)))
+    Response::from_parts(head, LaneBody::response(body, tap))
 }
 
-async fn send(
-    upstream: &Arc<Upstream>,
-    name: &UpstreamName,
-    request: Request<LaneBody>,
-) -> Result<(Response<Incoming>, Lease), Denial> {
-    let (mut head, mut body) = request.into_parts();
-    for _ in 0..MAX_HANDOVERS {
-        let mut lease = upstream.lease().await?;
-        headers::aim(&mut head, name, lease.version());
-        match lease.send(Request::from_parts(head, body)).await {
-            Ok(response) => return Ok((response, lease)),
-            Err(SendError::Unsent(unsent)) => (head, body) = unsent.into_parts(),
-            Err(SendError::Failed(error)) => {
-                return Err(Denial::with_detail(
-                    DenyReason::UpstreamFailed,
-                    with_causes(&error),
-                ));
-            }
-        }
-    }
-    Err(DenyReason::UpstreamFailed.into())
+/// Closes a refused call's record and says so to the caller.
+pub(crate) fn refuse(denial: &Denial, record: OpenCall, binding: Binding) -> Response<LaneBody> {
+    record.deny(denial);
+    denial.response(binding)
 }

@@ -4,7 +4,6 @@
 //! [`StreamGuard`] while bytes flow. Pulling wakes every holder at once, and whoever registers after that is
 //! told at once.
 
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -103,14 +102,6 @@ impl StreamGuard {
             None => Poll::Pending,
         }
     }
-
-    /// Waits until the guard is pulled.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub(crate) async fn pulled(&self) -> PullCause {
-        poll_fn(|context| self.poll_pulled(context)).await
-    }
 }
 
 impl Drop for StreamGuard {
@@ -121,19 +112,25 @@ impl Drop for StreamGuard {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
+
+    async fn pulled(guard: &StreamGuard) -> PullCause {
+        poll_fn(|context| guard.poll_pulled(context)).await
+    }
 
     #[tokio::test]
     async fn pulling_wakes_every_holder_and_later_ones() {
         let guards = Guards::default();
         let held = guards.register();
-        let waiting = tokio::task::spawn(async move { held.pulled().await });
+        let waiting = tokio::task::spawn(async move { pulled(&held).await });
         let other = guards.register();
         tokio::task::yield_now().await;
         guards.pull(PullCause::DrainDeadline);
         assert_eq!(waiting.await.unwrap(), PullCause::DrainDeadline);
-        assert_eq!(other.pulled().await, PullCause::DrainDeadline);
-        assert_eq!(guards.register().pulled().await, PullCause::DrainDeadline);
+        assert_eq!(pulled(&other).await, PullCause::DrainDeadline);
+        assert_eq!(pulled(&guards.register()).await, PullCause::DrainDeadline);
     }
 
     #[test]

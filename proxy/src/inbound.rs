@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use futures_util::future::Either;
+use http::Request;
+use http::request::Parts;
+use http::uri::Authority;
 use hyper::body::Incoming;
 
 use crate::accept::Accepted;
-use crate::body::LaneBody;
 use crate::call::Call;
 use crate::deny::{Denial, DenyReason};
 use crate::drain::Drain;
-use crate::forward::{Forwarded, forward};
+use crate::forward::{Permitted, forward, refuse};
 use crate::headers::{self, UpstreamName};
 use crate::lane::{Closing, LaneLog};
 use crate::limits::Limits;
@@ -18,7 +20,7 @@ use crate::metrics::ListenerMetrics;
 use crate::pool::Upstream;
 use crate::record::{CallOrigin, OpenCall};
 use crate::routes::InboundRoutes;
-use crate::serve::serve;
+use crate::serve::{Answer, answer, serve};
 use crate::session::{CallSlot, Session};
 use crate::tls::{Established, TlsRefusal, TlsServer};
 use crate::transport::Socket;
@@ -46,7 +48,8 @@ impl Inbound {
     /// One connection: tls, identity, session, then its calls.
     pub(crate) async fn connection(self: Arc<Self>, accepted: Accepted) {
         let from = accepted.from;
-        let established = match self.tls.accept(accepted.socket).await {
+        // Boxed, so that a connection is not the size of its handshake for as long as it lives.
+        let established = match Box::pin(self.tls.accept(accepted.socket)).await {
             Ok(established) => established,
             Err(refusal) => return self.turn_away(&refusal, &from),
         };
@@ -54,55 +57,44 @@ impl Inbound {
             Ok(opened) => opened,
             Err(reason) => return self.turn_away(&reason.into(), &from),
         };
-        let lane = Arc::clone(&self);
-        let of = Arc::clone(&session);
-        let call = move |request| {
-            let (lane, session) = (Arc::clone(&lane), Arc::clone(&of));
-            async move { lane.call(&session, request).await }
-        };
         let (version, stream) = (established.version, established.stream);
+        let (lane, of) = (Arc::clone(&self), Arc::clone(&session));
+        let call = move |request| lane.call(&of, request);
         let drain = self.drain.clone();
         Box::pin(serve(version, stream, &session, &self.limits, drain, call)).await;
         drop((closing, accepted.place));
     }
 
     /// One call: read, on record, permitted, introduced to the workload, forwarded.
-    async fn call(&self, session: &Session, request: Request<Incoming>) -> Response<LaneBody> {
+    fn call(&self, session: &Session, request: Request<Incoming>) -> Answer {
         let (mut head, body) = request.into_parts();
         let call = Call::read_head(&head);
         let binding = call.binding;
         let record = match self.open_record(session, &call) {
             Ok(record) => record,
-            Err(reason) => return Denial::from(reason).response(binding),
+            Err(reason) => return answer(Denial::from(reason).response(binding)),
         };
-        let admitted = self.admit(session, &call).and_then(|(slot, upstream)| {
-            let asked_for = headers::authority_of(&head)?;
-            Ok((slot, upstream, asked_for))
-        });
-        let (slot, upstream, asked_for) = match admitted {
+        let (slot, upstream, asked_for) = match self.admit(session, &head, &call) {
             Ok(admitted) => admitted,
-            Err(denial) => return refuse(&denial, record, binding),
+            Err(denial) => return answer(refuse(&denial, record, binding)),
         };
         headers::strip_identity(&mut head.headers);
         if let Some(xfcc) = session.xfcc() {
             headers::introduce(&mut head.headers, xfcc, &asked_for);
         }
         let name = match self.host_seen {
-            HostSeen::Callers => Some(UpstreamName::new(http::uri::Scheme::HTTP, asked_for)),
-            HostSeen::Workloads => None,
+            HostSeen::Callers => UpstreamName::new(http::uri::Scheme::HTTP, asked_for),
+            HostSeen::Workloads => upstream.name().clone(),
         };
-        let forwarded = Forwarded {
+        Either::Left(forward(Permitted {
             upstream,
             name,
             head,
             body,
+            binding,
             slot,
             record,
-        };
-        match forward(forwarded).await {
-            Ok(response) => response,
-            Err((denial, record)) => refuse(&denial, record, binding),
-        }
+        }))
     }
 
     fn session(
@@ -137,25 +129,17 @@ impl Inbound {
     fn admit(
         &self,
         session: &Session,
+        head: &Parts,
         call: &Call<'_>,
-    ) -> Result<(CallSlot, &Arc<Upstream>), Denial> {
+    ) -> Result<(CallSlot, Arc<Upstream>, Authority), Denial> {
         let slot = session.register()?;
+        let asked_for = headers::authority_of(head)?;
         let upstream = self.routes.permit(session.peer(), call)?;
-        Ok((slot, upstream))
+        Ok((slot, Arc::clone(upstream), asked_for))
     }
 
     fn turn_away(&self, refusal: &TlsRefusal, from: &str) {
         self.metrics.refused(refusal.denial.reason);
         self.lane.turned_away(refusal, from);
     }
-}
-
-/// Closes a refused call's record and says so to the caller.
-pub(crate) fn refuse(
-    denial: &Denial,
-    record: OpenCall,
-    binding: crate::call::Binding,
-) -> Response<LaneBody> {
-    record.deny(denial);
-    denial.response(binding)
 }

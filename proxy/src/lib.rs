@@ -28,6 +28,7 @@ mod lane;
 mod record;
 
 mod crew;
+mod head_clock;
 mod inbound;
 mod multiplex;
 mod outbound;

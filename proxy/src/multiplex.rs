@@ -9,7 +9,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -27,6 +27,10 @@ struct Gather<S> {
     stream: S,
     held: Vec<u8>,
     written: usize,
+    /// Whether written bytes may still wait inside the stream, as TLS records do.
+    unflushed: bool,
+    /// Who found no room. A socket remembers one waiting writer only, and that is whoever releases.
+    blocked: Option<Waker>,
 }
 
 impl<S> Clone for Gathered<S> {
@@ -41,6 +45,8 @@ impl<S> Gathered<S> {
             stream,
             held: Vec::new(),
             written: 0,
+            unflushed: false,
+            blocked: None,
         })))
     }
 
@@ -49,8 +55,14 @@ impl<S> Gathered<S> {
     }
 }
 
+impl<S> Gather<S> {
+    fn is_empty(&self) -> bool {
+        self.held.is_empty() && !self.unflushed
+    }
+}
+
 impl<S: AsyncWrite + Unpin> Gather<S> {
-    /// Writes everything held.
+    /// Writes everything held, and wakes who waits for room.
     fn poll_release(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(rest) = self
             .held
@@ -61,10 +73,25 @@ impl<S: AsyncWrite + Unpin> Gather<S> {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.written += count,
             }
+            self.unflushed = true;
         }
         self.held.clear();
         self.written = 0;
-        Pin::new(&mut self.stream).poll_flush(context)
+        if let Some(blocked) = self.blocked.take() {
+            blocked.wake();
+        }
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Releases on behalf of hyper, whose task is told when there is room.
+    fn poll_make_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let released = self.poll_release(context);
+        if released.is_pending() {
+            self.blocked = Some(context.waker().clone());
+        }
+        released
     }
 }
 
@@ -86,7 +113,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
     ) -> Poll<io::Result<usize>> {
         let mut gather = self.gather();
         if gather.held.len() >= HELD_BYTES {
-            ready!(gather.poll_release(context))?;
+            ready!(gather.poll_make_room(context))?;
         }
         let room = HELD_BYTES.saturating_sub(gather.held.len());
         let taken = bytes.get(..room).unwrap_or(bytes);
@@ -106,7 +133,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut gather = self.gather();
-        ready!(gather.poll_release(context))?;
+        ready!(gather.poll_make_room(context))?;
         Pin::new(&mut gather.stream).poll_shutdown(context)
     }
 }
@@ -181,7 +208,7 @@ where
     /// Writes what is held; the first time only asks for another turn, in which others may add to it.
     fn poll_release(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut gather = self.io.gather();
-        if gather.held.is_empty() {
+        if gather.is_empty() {
             return Poll::Ready(Ok(()));
         }
         if !self.due {
@@ -219,5 +246,64 @@ where
             }
             _ => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A connection that is one task writing a lot, as h2's is.
+    async fn written_through(total: usize) -> Vec<u8> {
+        let (near, mut far) = tokio::io::duplex(1000);
+        let io = Gathered::new(near);
+        let tasks = Tasks::default();
+        let mut writer = io.clone();
+        tasks.add(async move {
+            let bytes: Vec<u8> = (0..total).map(|n| (n % 251) as u8).collect();
+            writer.write_all(&bytes).await.unwrap();
+            writer.shutdown().await.unwrap();
+        });
+        let connection = async { Ok(()) };
+        let driven = Multiplexed::new(connection, tasks, io, AtEnd::Finish);
+        let mut received = Vec::new();
+        let (ended, read) = tokio::join!(driven, far.read_to_end(&mut received));
+        ended.unwrap();
+        read.unwrap();
+        received
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_found_no_room_is_woken_once_there_is() {
+        let total = 5 * HELD_BYTES + 17;
+        let received = written_through(total).await;
+        assert_eq!(received.len(), total);
+        assert!(
+            received
+                .iter()
+                .enumerate()
+                .all(|(n, byte)| *byte == (n % 251) as u8)
+        );
+    }
+
+    #[tokio::test]
+    async fn writes_of_one_turn_leave_together() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let io = Gathered::new(near);
+        let tasks = Tasks::default();
+        for part in [b"one ", b"two "] {
+            let mut writer = io.clone();
+            tasks.add(async move { writer.write_all(part).await.unwrap() });
+        }
+        let connection = std::future::pending::<hyper::Result<()>>();
+        let mut driven = Box::pin(Multiplexed::new(connection, tasks, io, AtEnd::Finish));
+        let mut first = [0; 64];
+        let read = tokio::select! {
+            _ = &mut driven => unreachable!("the connection never ends"),
+            read = far.read(&mut first) => read.unwrap(),
+        };
+        assert_eq!(&first[..read], b"one two ");
     }
 }

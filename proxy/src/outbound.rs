@@ -2,25 +2,24 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use futures_util::future::Either;
+use http::Request;
 use hyper::body::Incoming;
 use pqlane_certs::spiffe_id::SpiffeId;
 
 use crate::accept::Accepted;
-use crate::body::LaneBody;
 use crate::call::Call;
 use crate::deny::{Denial, DenyReason};
 use crate::drain::Drain;
-use crate::forward::{Forwarded, forward};
+use crate::forward::{Permitted, forward, refuse};
 use crate::headers;
-use crate::inbound::refuse;
 use crate::lane::Direction;
 use crate::limits::Limits;
 use crate::metrics::ListenerMetrics;
 use crate::pool::Upstream;
 use crate::record::{CallOrigin, Line, OpenCall, Recorder};
 use crate::routes::OutboundRoutes;
-use crate::serve::serve;
+use crate::serve::{Answer, answer, serve};
 use crate::session::{CallSlot, Session, Sessions};
 use crate::transport::sniff;
 
@@ -46,43 +45,36 @@ impl Outbound {
             return;
         };
         let session = self.session(&accepted.from);
-        let lane = Arc::clone(&self);
-        let of = Arc::clone(&session);
-        let call = move |request| {
-            let (lane, session) = (Arc::clone(&lane), Arc::clone(&of));
-            async move { lane.call(&session, request).await }
-        };
+        let (lane, of) = (Arc::clone(&self), Arc::clone(&session));
+        let call = move |request| lane.call(&of, request);
         let drain = self.drain.clone();
         Box::pin(serve(version, stream, &session, &self.limits, drain, call)).await;
         drop(accepted.place);
     }
 
     /// One call: read, on record, permitted, stripped of claims, forwarded over a lane.
-    async fn call(&self, session: &Session, request: Request<Incoming>) -> Response<LaneBody> {
+    fn call(&self, session: &Session, request: Request<Incoming>) -> Answer {
         let (mut head, body) = request.into_parts();
         let call = Call::read_head(&head);
         let binding = call.binding;
         let record = match self.open_record(session, &call) {
             Ok(record) => record,
-            Err(reason) => return Denial::from(reason).response(binding),
+            Err(reason) => return answer(Denial::from(reason).response(binding)),
         };
         let (slot, upstream) = match self.admit(session, &head, &call) {
             Ok(admitted) => admitted,
-            Err(denial) => return refuse(&denial, record, binding),
+            Err(denial) => return answer(refuse(&denial, record, binding)),
         };
         headers::strip_identity(&mut head.headers);
-        let forwarded = Forwarded {
+        Either::Left(forward(Permitted {
+            name: upstream.name().clone(),
             upstream,
-            name: None,
             head,
             body,
+            binding,
             slot,
             record,
-        };
-        match forward(forwarded).await {
-            Ok(response) => response,
-            Err((denial, record)) => refuse(&denial, record, binding),
-        }
+        }))
     }
 
     fn session(&self, from: &str) -> Arc<Session> {
@@ -110,10 +102,10 @@ impl Outbound {
         session: &Session,
         head: &http::request::Parts,
         call: &Call<'_>,
-    ) -> Result<(CallSlot, &Arc<Upstream>), Denial> {
+    ) -> Result<(CallSlot, Arc<Upstream>), Denial> {
         let slot = session.register()?;
         let authority = headers::authority_of(head)?;
         let upstream = self.routes.permit(head, call, &authority)?;
-        Ok((slot, upstream))
+        Ok((slot, Arc::clone(upstream)))
     }
 }

@@ -24,7 +24,7 @@ use crate::limits::Limits;
 use crate::task;
 use crate::transport::HttpVersion;
 pub(crate) use connect::{Address, Connected, Connector};
-pub(crate) use lease::{Driven, Lease, SendError};
+pub(crate) use lease::{Driven, Lease, Sent, Unsent};
 use lease::{OwnConnection, SharedStream};
 
 /// One upstream and the connections to it. Never shared between identities, routes or policies.
@@ -105,6 +105,12 @@ impl Upstream {
         &self.name
     }
 
+    /// A connection for one call, if there is one with room.
+    pub(crate) fn lease_now(self: &Arc<Self>) -> Option<Lease> {
+        let mut state = self.state();
+        take_idle(&mut state).or_else(|| self.take_shared(&mut state))
+    }
+
     /// A connection for one call: one there is, or a new one.
     ///
     /// # Errors
@@ -113,12 +119,7 @@ impl Upstream {
     /// # Cancel safety
     /// Cancel safe: a connection that is being opened is then given up.
     pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease, Denial> {
-        if let Step::Take(lease) = self.step() {
-            return Ok(lease);
-        }
-        // Boxed, so that a call's future is not the size of a handshake.
-        let slow = Box::pin(self.wait_or_open());
-        tokio::time::timeout(self.limits.upstream_connect, slow)
+        tokio::time::timeout(self.limits.upstream_connect, self.wait_or_open())
             .await
             .unwrap_or_else(|_elapsed| Err(self.late()))
     }

@@ -1,33 +1,39 @@
 //! HTTP towards a caller: one connection's requests, until it ends, idles or is drained.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::io;
+use std::future::{Future, Ready, poll_fn, ready};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures_util::future::Either;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::rt::{Sleep, Timer};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::body::LaneBody;
 use crate::crew::Tasks;
 use crate::drain::{Drain, Phase};
+use crate::forward::Forwarding;
+use crate::head_clock::HeadClock;
 use crate::limits::Limits;
 use crate::multiplex::{AtEnd, Gathered, Multiplexed};
 use crate::session::Session;
 use crate::tls::with_causes;
 use crate::transport::HttpVersion;
 
+/// What a call is answered with: what its upstream says, or a refusal that is there at once.
+pub(crate) type Answer = Either<Forwarding, Ready<Result<Response<LaneBody>, Infallible>>>;
+
+/// An answer that is there at once.
+pub(crate) fn answer(response: Response<LaneBody>) -> Answer {
+    Either::Right(ready(Ok(response)))
+}
+
 /// Serves one connection: `call` answers each request, and answers are written as they come.
-pub(crate) async fn serve<S, C, F>(
+pub(crate) async fn serve<S, C>(
     version: HttpVersion,
     stream: S,
     session: &Session,
@@ -36,28 +42,19 @@ pub(crate) async fn serve<S, C, F>(
     call: C,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    C: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response<LaneBody>> + Send + 'static,
+    C: Fn(Request<Incoming>) -> Answer,
 {
-    let service = service_fn(|request| {
-        let answer = call(request);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
+    let service = service_fn(call);
     match version {
         HttpVersion::H1 => {
-            let reads = Arc::new(AtomicU64::new(0));
-            let timer = HeadTimer {
-                reads: Arc::clone(&reads),
-                head: limits.request_head,
-                idle: limits.connection_idle,
-            };
-            let io = TokioIo::new(Counted { stream, reads });
+            let clock = HeadClock::new(limits.request_head, limits.connection_idle);
+            let io = TokioIo::new(clock.watch(stream));
             let connection = http1::Builder::new()
-                .timer(timer)
+                .timer(clock.clone())
                 .header_read_timeout(limits.request_head)
                 .max_header_size(usize::try_from(limits.head_bytes).unwrap_or(usize::MAX))
                 .serve_connection(io, service);
-            drive(pin!(connection), session, None, drain).await;
+            drive(pin!(connection), session, Watch::Head(clock), drain).await;
         }
         HttpVersion::H2 => {
             let streams = Tasks::default();
@@ -65,8 +62,11 @@ pub(crate) async fn serve<S, C, F>(
             let connection = h2_builder(limits, streams.clone())
                 .serve_connection(TokioIo::new(io.clone()), service);
             let connection = Multiplexed::new(connection, streams, io, AtEnd::Drop);
-            let idle = (limits.request_head, limits.connection_idle);
-            drive(pin!(connection), session, Some(idle), drain).await;
+            let watch = Watch::Idle {
+                first: limits.request_head,
+                later: limits.connection_idle,
+            };
+            drive(pin!(connection), session, watch, drain).await;
         }
     }
 }
@@ -116,17 +116,27 @@ where
     }
 }
 
-/// Drives a connection to its end. `idle` holds how long one may stay without a first request, and without
-/// any; HTTP/1 has its own timer for that.
+/// What a connection is looked at for, now and then.
+enum Watch {
+    /// HTTP/1: a head that takes too long, or no request for too long.
+    Head(HeadClock),
+    /// HTTP/2: no first request, or no request for too long.
+    Idle { first: Duration, later: Duration },
+}
+
+/// Drives a connection to its end.
 async fn drive<C: Connection>(
     mut connection: Pin<&mut C>,
     session: &Session,
-    idle: Option<(Duration, Duration)>,
+    watch: Watch,
     mut drain: Drain,
 ) {
-    let (mut pause, later) = idle.unwrap_or((Duration::MAX, Duration::MAX));
+    let (first, later) = match &watch {
+        Watch::Head(clock) => (clock.look_every(), clock.look_every()),
+        Watch::Idle { first, later } => (*first, *later),
+    };
     let mut begun = session.calls_begun();
-    let mut quiet = pin!(sleep(pause));
+    let mut look = pin!(tokio::time::sleep(first));
     let mut phase = Phase::Running;
     loop {
         tokio::select! {
@@ -145,123 +155,19 @@ async fn drive<C: Connection>(
                     Phase::Over => return,
                 }
             }
-            () = quiet.as_mut() => {
-                if session.calls_open() == 0 && session.calls_begun() == begun {
-                    connection.as_mut().finish_gracefully();
+            () = look.as_mut() => {
+                match &watch {
+                    // The connection is polled next, and sees what the clock says.
+                    Watch::Head(clock) => clock.look(),
+                    Watch::Idle { .. } => {
+                        if session.calls_open() == 0 && session.calls_begun() == begun {
+                            connection.as_mut().finish_gracefully();
+                        }
+                        begun = session.calls_begun();
+                    }
                 }
-                begun = session.calls_begun();
-                pause = later;
-                quiet.set(sleep(pause));
+                look.set(tokio::time::sleep(later));
             }
         }
-    }
-}
-
-/// Sleeps; for ever if told `Duration::MAX`.
-async fn sleep(duration: Duration) {
-    match duration {
-        Duration::MAX => std::future::pending().await,
-        duration => tokio::time::sleep(duration).await,
-    }
-}
-
-/// hyper's timer for reading a head, which it starts when the last answer ends. A deadline for heads must not
-/// cut a connection that merely waits for its next request, so this one runs slowly until bytes come.
-#[derive(Clone)]
-struct HeadTimer {
-    reads: Arc<AtomicU64>,
-    head: Duration,
-    idle: Duration,
-}
-
-impl Timer for HeadTimer {
-    fn sleep(&self, _duration: Duration) -> Pin<Box<dyn Sleep>> {
-        Box::pin(HeadSleep {
-            reads: Arc::clone(&self.reads),
-            before: self.reads.load(Ordering::Relaxed),
-            head: Some(self.head),
-            sleep: Box::pin(tokio::time::sleep(self.idle)),
-        })
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        self.sleep(deadline.saturating_duration_since(Instant::now()))
-    }
-}
-
-struct HeadSleep {
-    reads: Arc<AtomicU64>,
-    before: u64,
-    head: Option<Duration>,
-    sleep: Pin<Box<tokio::time::Sleep>>,
-}
-
-impl Sleep for HeadSleep {}
-
-impl Future for HeadSleep {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        if let Some(head) = this.head
-            && this.reads.load(Ordering::Relaxed) != this.before
-        {
-            this.head = None;
-            let deadline = tokio::time::Instant::now() + head;
-            this.sleep.as_mut().reset(deadline);
-        }
-        this.sleep.as_mut().poll(context)
-    }
-}
-
-/// A stream that counts the reads that brought bytes.
-struct Counted<S> {
-    stream: S,
-    reads: Arc<AtomicU64>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            this.reads.fetch_add(1, Ordering::Relaxed);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }

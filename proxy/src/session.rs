@@ -222,6 +222,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    async fn pulled(slot: &CallSlot) -> PullCause {
+        std::future::poll_fn(|context| slot.guard().poll_pulled(context)).await
+    }
+
     fn sessions(limits: Limits) -> Arc<Sessions> {
         Arc::new(Sessions::new(&limits))
     }
@@ -269,7 +273,7 @@ mod tests {
         let two = sessions.open_local(2, String::new());
         let (first, second) = (one.register().unwrap(), two.register().unwrap());
         sessions.pull_all(PullCause::DrainDeadline);
-        assert_eq!(first.guard().pulled().await, PullCause::DrainDeadline);
-        assert_eq!(second.guard().pulled().await, PullCause::DrainDeadline);
+        assert_eq!(pulled(&first).await, PullCause::DrainDeadline);
+        assert_eq!(pulled(&second).await, PullCause::DrainDeadline);
     }
 }

@@ -1,7 +1,7 @@
 //! A call's hold on a connection.
 
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::{TrySendError, http1};
 
 use super::connect::Driver;
 use super::{SharedConnection, Upstream};
 use crate::body::LaneBody;
+use crate::deny::{Denial, DenyReason};
 use crate::task;
+use crate::tls::with_causes;
 
 /// A call's hold on a connection; dropped early, it cancels the call.
 #[derive(Debug)]
@@ -102,12 +104,27 @@ impl Drop for SharedStream {
     }
 }
 
+/// A request on its way: ready with the answer's head.
+pub(crate) type Sent = Pin<Box<dyn Future<Output = Result<Response<Incoming>, SendError>> + Send>>;
+
 /// Why a request got no answer.
-pub(crate) enum SendError {
-    /// It may have been sent; the answer did not come.
-    Failed(hyper::Error),
-    /// Nothing of it was put on the wire.
-    Unsent(Box<Request<LaneBody>>),
+pub(crate) type SendError = TrySendError<Request<LaneBody>>;
+
+/// What can be done about it.
+pub(crate) trait Unsent {
+    /// The request, if nothing of it was put on the wire.
+    ///
+    /// # Errors
+    /// [`Denial`] if it may have been sent: it must not be sent again.
+    fn unsent(self) -> Result<Request<LaneBody>, Denial>;
+}
+
+impl Unsent for SendError {
+    fn unsent(mut self) -> Result<Request<LaneBody>, Denial> {
+        self.take_message().ok_or_else(|| {
+            Denial::with_detail(DenyReason::UpstreamFailed, with_causes(self.error()))
+        })
+    }
 }
 
 impl Lease {
@@ -127,38 +144,25 @@ impl Lease {
         }
     }
 
-    /// Sends a request and waits for the answer's head.
-    ///
-    /// # Cancel safety
-    /// Dropped, it cancels the request: the stream is reset, or the HTTP/1.1 connection closed.
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<LaneBody>,
-    ) -> Result<Response<Incoming>, SendError> {
-        let sent = match self {
-            Self::Own(own) => {
-                let mut sent = pin!(own.sender.try_send_request(request));
-                poll_fn(|context| {
-                    own.drive(context);
-                    sent.as_mut().poll(context)
-                })
-                .await
-            }
+    /// Hands a request to the connection. The connection has to be driven until the answer is there; dropping
+    /// lease and answer cancels the request.
+    pub(crate) fn start(&mut self, request: Request<LaneBody>) -> Sent {
+        match self {
+            Self::Own(own) => Box::pin(own.sender.try_send_request(request)),
             Self::Shared(shared) => {
                 let mut sender = shared.connection.sender.clone();
-                sender.try_send_request(request).await
+                Box::pin(sender.try_send_request(request))
             }
-        };
-        let response = sent.map_err(|mut failed| match failed.take_message() {
-            Some(unsent) => SendError::Unsent(Box::new(unsent)),
-            None => SendError::Failed(failed.into_error()),
-        })?;
+        }
+    }
+
+    /// Notes how long the upstream says that it keeps the connection.
+    pub(crate) fn heed(&mut self, response: &Response<Incoming>) {
         if let Self::Own(own) = self
-            && let Some(announced) = keep_alive_timeout(&response)
+            && let Some(announced) = keep_alive_timeout(response)
         {
             own.idle_for = own.idle_for.min(announced);
         }
-        Ok(response)
     }
 
     /// Moves the connection's bytes, if nobody else does.

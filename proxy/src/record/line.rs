@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::clock::timestamp;
+use crate::clock::write_timestamp;
 
 /// The longest text a record takes from a peer, in bytes; what is longer is cut and marked with `…`.
 const MAX_TEXT_BYTES: usize = 1024;
@@ -15,7 +15,11 @@ impl Line {
     /// Starts a line with the time now.
     pub(crate) fn new(event: &'static str) -> Self {
         let mut text = String::with_capacity(512);
-        let _ = write!(text, r#"{{"time":"{}","event":"{event}""#, timestamp());
+        text.push_str("{\"time\":\"");
+        write_timestamp(&mut text);
+        text.push_str("\",\"event\":\"");
+        text.push_str(event);
+        text.push('"');
         Self(text)
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{RecordError, Sink};
 
 /// How long a batch may gather: under load one write then carries many records.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER: Duration = Duration::from_millis(4);
 /// A batch is written once it is this long.
 const BATCH_BYTES: usize = 256 * 1024;
 /// Pause between attempts to write to a sink that fails.

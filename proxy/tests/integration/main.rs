@@ -1,0 +1,21 @@
+//! The product from outside: HTTP on both ends, TLS between, records beside.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+mod support;
+
+mod access;
+mod audit;
+mod carried;
+mod headers;
+mod hostile;
+mod local;
+mod pool;
+mod streaming;
+mod upstream_trust;
