@@ -109,6 +109,15 @@ pub enum HelloRetry {
     Requested,
 }
 
+/// The name of a cipher suite in the IANA "TLS Cipher Suites" registry, or `0x….`.
+pub fn suite_name(suite: CipherSuite) -> String {
+    match suite.as_str() {
+        // rustls tells the TLS 1.3 suites apart by their prefix; the registry does not.
+        Some(name) => name.replacen("TLS13_", "TLS_", 1),
+        None => format!("{:#06x}", u16::from(suite)),
+    }
+}
+
 /// The name of a signature scheme in the IANA "TLS SignatureScheme" registry, or `0x….`.
 pub fn scheme_name(scheme: SignatureScheme) -> String {
     match scheme {

@@ -236,6 +236,15 @@ impl Bound {
 
     /// Serves until `stop` is done, then drains: readiness first, a deadline last.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
+        self.run_until(stop, std::future::pending()).await
+    }
+
+    /// As [`Bound::run`]; `hurry` ends the drain before its deadline.
+    pub async fn run_until(
+        self,
+        stop: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
+    ) -> Ended {
         let Self {
             listeners,
             addresses: _reported,
@@ -262,15 +271,19 @@ impl Bound {
         stop.await;
         tracing::info!(seconds = shared.limits.drain.as_secs(), "draining");
         phases.enter(Phase::Draining);
-        let finished = tokio::time::timeout(shared.limits.drain, all_ended.recv()).await;
-        if finished.is_err() {
+        let finished = tokio::select! {
+            _closed = all_ended.recv() => true,
+            () = tokio::time::sleep(shared.limits.drain) => false,
+            () = hurry => false,
+        };
+        if !finished {
             shared.sessions.pull_all(PullCause::DrainDeadline);
             phases.enter(Phase::Over);
             // Cut streams say so to their callers; that is quick.
             let _ = tokio::time::timeout(Duration::from_secs(1), all_ended.recv()).await;
         }
         match (finished, shared.recorder.flush(LAST_RECORDS)) {
-            (Ok(_closed), Flushed::Written) => Ended::Drained,
+            (true, Flushed::Written) => Ended::Drained,
             _ => Ended::Forced,
         }
     }

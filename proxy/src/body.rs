@@ -113,27 +113,26 @@ impl LaneBody {
 
     fn finish_at_end(&mut self) {
         if self.source.is_end_stream() {
-            self.finish(|tap| Outcome::Completed(tap.status));
+            self.finish(Outcome::Completed);
         }
     }
 
-    fn finish(&mut self, outcome: impl FnOnce(&ResponseTap) -> Outcome) {
+    fn finish(&mut self, outcome: Outcome) {
         if !matches!(self.tap, Tap::Response(_)) {
             return;
         }
         if let Tap::Response(tap) = std::mem::replace(&mut self.tap, Tap::None) {
-            let outcome = outcome(&tap);
             let ResponseTap {
                 slot,
                 lease,
                 record,
+                status,
                 bytes,
-                ..
             } = *tap;
-            if let Outcome::Completed(_) = outcome {
+            if let Outcome::Completed = outcome {
                 lease.give_back();
             }
-            record.close(outcome, bytes);
+            record.close(outcome, status, bytes);
             drop(slot);
         }
     }
@@ -184,7 +183,7 @@ impl Body for LaneBody {
         if let Tap::Response(tap) = &this.tap
             && let Poll::Ready(cause) = tap.slot.guard().poll_pulled(context)
         {
-            this.finish(|_tap| Outcome::Cut(cause));
+            this.finish(Outcome::Cut(cause));
             return Poll::Ready(Some(Err(BodyError::Cut(cause))));
         }
         let polled = match &mut this.source {
@@ -209,11 +208,11 @@ impl Body for LaneBody {
                 Some(Ok(frame))
             }
             Some(Err(broken)) => {
-                this.finish(|_tap| Outcome::Failed);
+                this.finish(Outcome::Failed);
                 Some(Err(BodyError::Broken(broken)))
             }
             None => {
-                this.finish(|tap| Outcome::Completed(tap.status));
+                this.finish(Outcome::Completed);
                 None
             }
         })
@@ -240,6 +239,6 @@ impl Drop for LaneBody {
             progress.ended.store(true, Ordering::Release);
         }
         // Only a response that nobody read to its end still has its tap.
-        self.finish(|_tap| Outcome::Cancelled);
+        self.finish(Outcome::Cancelled);
     }
 }

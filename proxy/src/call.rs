@@ -5,7 +5,6 @@
 //! metrics, never for a decision.
 
 use http::Version;
-use http::header::CONTENT_TYPE;
 use http::request::Parts;
 
 /// The agent protocol a call belongs to.
@@ -94,9 +93,9 @@ const A2A_VERBS: [&str; 4] = [
 impl<'a> Call<'a> {
     /// Reads a head.
     pub(crate) fn read_head(head: &'a Parts) -> Self {
-        let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let path = head.uri.path();
-        let binding = match text(CONTENT_TYPE.as_str()) {
+        let fields = Fields::read(head);
+        let binding = match fields.content_type {
             Some(kind) if is_grpc(kind) => Binding::Grpc,
             _ => Binding::Http,
         };
@@ -107,7 +106,7 @@ impl<'a> Call<'a> {
                 .uri
                 .authority()
                 .map(http::uri::Authority::as_str)
-                .or_else(|| text("host")),
+                .or(fields.host),
             form: match head.uri.scheme() {
                 Some(_) if head.version <= Version::HTTP_11 => TargetForm::Absolute,
                 _ => TargetForm::Origin,
@@ -125,20 +124,56 @@ impl<'a> Call<'a> {
             .rsplit('/')
             .next()
             .filter(|last| A2A_VERBS.contains(last));
-        let names_mcp = ["mcp-protocol-version", "mcp-session-id", "mcp-method"]
-            .iter()
-            .any(|name| head.headers.contains_key(*name));
-        if rpc.is_some() || verb.is_some() || head.headers.contains_key("a2a-version") {
+        if rpc.is_some() || verb.is_some() || fields.a2a_version.is_some() {
             call.protocol = Protocol::A2a;
-            call.revision = text("a2a-version");
+            call.revision = fields.a2a_version;
             call.operation = rpc.or(verb);
-        } else if names_mcp {
+        } else if fields.names_mcp {
             call.protocol = Protocol::Mcp;
-            call.revision = text("mcp-protocol-version");
-            call.operation = text("mcp-method");
-            call.target = text("mcp-name");
+            call.revision = fields.mcp_version;
+            call.operation = fields.mcp_method;
+            call.target = fields.mcp_name;
         }
         call
+    }
+}
+
+/// The fields that tell what a call is, found in one pass.
+#[derive(Default)]
+struct Fields<'a> {
+    host: Option<&'a str>,
+    content_type: Option<&'a str>,
+    a2a_version: Option<&'a str>,
+    mcp_version: Option<&'a str>,
+    mcp_method: Option<&'a str>,
+    mcp_name: Option<&'a str>,
+    names_mcp: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn read(head: &'a Parts) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in &head.headers {
+            let slot = match name.as_str() {
+                "host" => &mut fields.host,
+                "content-type" => &mut fields.content_type,
+                "a2a-version" => &mut fields.a2a_version,
+                "mcp-protocol-version" => &mut fields.mcp_version,
+                "mcp-method" => &mut fields.mcp_method,
+                "mcp-name" => &mut fields.mcp_name,
+                "mcp-session-id" => {
+                    fields.names_mcp = true;
+                    continue;
+                }
+                _ => continue,
+            };
+            // Of a repeated field the first is taken, as `HeaderMap::get` does.
+            if slot.is_none() {
+                *slot = value.to_str().ok();
+            }
+        }
+        fields.names_mcp |= fields.mcp_version.or(fields.mcp_method).is_some();
+        fields
     }
 }
 

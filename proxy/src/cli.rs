@@ -12,15 +12,19 @@ mod lane_flags;
 mod outbound;
 mod run;
 
+use std::future::Future;
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
 
 use crate::app::{App, BuildError, Ended};
 use crate::config::{Config, ConfigError};
+use crate::task;
 use crate::telemetry::{self, LogFormat};
 use crate::tls::with_causes;
 
@@ -127,15 +131,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Runs a configuration until the process is told to stop.
+/// Runs a configuration until the process is told to stop; told again, it cuts what is still open.
 fn serve(config: Config) -> Result<(), CommandError> {
     let runtime = runtime(config.workers())?;
     let ended = runtime.block_on(async {
         let bound = App::build(config)?.bind().await?;
-        Ok::<_, CommandError>(bound.run(told_to_stop()).await)
+        let signals = Signals::listen();
+        let ended = bound.run_until(signals.first(), signals.second()).await;
+        Ok::<_, CommandError>(ended)
     })?;
     if ended == Ended::Forced {
-        tracing::warn!("some calls were cut at the drain deadline");
+        tracing::warn!("some calls were cut before they ended");
     }
     // What is cut does not hold up the end of the process.
     runtime.shutdown_background();
@@ -150,28 +156,59 @@ fn runtime(workers: Option<NonZeroUsize>) -> Result<tokio::runtime::Runtime, Com
     builder.enable_all().build().map_err(CommandError::Runtime)
 }
 
-/// Waits for SIGTERM or SIGINT.
+/// Waits for the next SIGTERM or SIGINT.
 async fn told_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        tracing::error!("cannot listen for signals; stop the process with SIGKILL");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    Signals::listen().first().await;
+}
+
+/// SIGTERM and SIGINT, counted.
+struct Signals(watch::Receiver<u8>);
+
+impl Signals {
+    /// Listens from now on. Must be called on a runtime.
+    fn listen() -> Self {
+        let (count, signals) = watch::channel(0);
+        match (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                task::spawn(async move {
+                    loop {
+                        tokio::select! {
+                            _ = terminate.recv() => {}
+                            _ = interrupt.recv() => {}
+                        }
+                        count.send_modify(|count: &mut u8| *count = count.saturating_add(1));
+                    }
+                });
+            }
+            _ => tracing::error!("cannot listen for signals; stop the process with SIGKILL"),
+        }
+        Self(signals)
+    }
+
+    /// Waits for the first.
+    fn first(&self) -> impl Future<Output = ()> + use<> {
+        Self::reached(self.0.clone(), 1)
+    }
+
+    /// Waits for the second.
+    fn second(&self) -> impl Future<Output = ()> + use<> {
+        Self::reached(self.0.clone(), 2)
+    }
+
+    async fn reached(mut signals: watch::Receiver<u8>, count: u8) {
+        if signals.wait_for(|seen| *seen >= count).await.is_err() {
+            std::future::pending().await
+        }
     }
 }
 
 /// Says something on standard output.
-#[expect(
-    clippy::print_stdout,
-    reason = "the one place where commands speak to people"
-)]
 fn say(text: impl std::fmt::Display) {
-    println!("{text}");
+    // Whoever closed our output does not want the rest.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 #[expect(

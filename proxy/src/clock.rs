@@ -1,7 +1,6 @@
 //! Wall-clock time for records. Certificates take theirs from `pqlane_certs::clock`.
 
 use std::cell::RefCell;
-use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
@@ -38,8 +37,13 @@ fn write_time(text: &mut String, time: SystemTime) {
         }
         text.push_str(written);
     });
-    // Writing to a string does not fail.
-    let _ = write!(text, ".{:06}Z", since.subsec_micros());
+    let mut fraction = *b".000000Z";
+    let mut micros = since.subsec_micros();
+    for digit in fraction.iter_mut().skip(1).take(6).rev() {
+        *digit = b'0' + (micros % 10) as u8;
+        micros /= 10;
+    }
+    text.push_str(str::from_utf8(&fraction).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -4,9 +4,7 @@
 //! in every spelling that a framework could read as the same name, and set afresh from the verified peer.
 //! Everything else passes untouched.
 
-use http::header::{
-    CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, LOCATION, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, LOCATION, TE};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Uri, Version};
 
@@ -16,8 +14,6 @@ use crate::deny::DenyReason;
 pub(crate) const XFCC: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Names that claim who is calling, with `_` read as `-`: this project's, those of other proxies, and those
 /// that frameworks trust. Delegation (`txn-token`) is among them until it is verified.
@@ -55,20 +51,45 @@ const IDENTITY_PREFIXES: [&str; 11] = [
 /// Removes fields that only concern one connection: those named by `Connection`, and those that always are.
 /// `TE: trailers` stays, since gRPC asks for trailers with it.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let nominated: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|names| names.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .filter(|name| *name != TE)
-            .collect();
-        for name in nominated {
-            headers.remove(name);
+    let (mut connection, mut te) = (false, false);
+    let mut ends_here: Vec<HeaderName> = Vec::new();
+    for name in headers.keys() {
+        match name.as_str() {
+            "connection" => connection = true,
+            "te" => te = true,
+            "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => {
+                ends_here.push(name.clone());
+            }
+            _ => {}
         }
-        headers.remove(CONNECTION);
     }
+    for name in ends_here {
+        headers.remove(name);
+    }
+    if connection {
+        strip_connection(headers);
+    }
+    if te {
+        keep_te_trailers(headers);
+    }
+}
+
+fn strip_connection(headers: &mut HeaderMap) {
+    let nominated: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|names| names.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| *name != TE)
+        .collect();
+    for name in nominated {
+        headers.remove(name);
+    }
+    headers.remove(CONNECTION);
+}
+
+fn keep_te_trailers(headers: &mut HeaderMap) {
     if let Some(te) = headers.get(TE)
         && te.as_bytes() != b"trailers"
     {
@@ -80,9 +101,6 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         if wants_trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
-    }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
     }
 }
 

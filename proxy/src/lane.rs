@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pqlane_certs::spiffe_id::SpiffeId;
-use pqlane_handshake::summary::scheme_name;
+use pqlane_handshake::summary::{scheme_name, suite_name};
 
 use crate::deny::{Denial, DenyReason};
 use crate::metrics::Metrics;
@@ -122,7 +122,7 @@ impl LaneLog {
             .number("peer_svid_expires", established.peer.not_after().as_secs())
             .text("group", summary.group.name)
             .text("handshake", summary.kind_label())
-            .text("suite", summary.suite.as_str().unwrap_or("unknown"))
+            .text("suite", &suite_name(summary.suite))
             .optional(
                 "local_signature",
                 summary.local_scheme.map(scheme_name).as_deref(),

@@ -22,6 +22,7 @@ mod body;
 mod forward;
 mod headers;
 mod pool;
+mod prompt;
 
 mod guard;
 mod lane;

@@ -247,10 +247,11 @@ impl Opening {
             Connected::Own {
                 sender,
                 driver,
+                awaiting,
                 members,
             } => {
                 upstream.state().speaks = HttpVersion::H1;
-                let own = OwnConnection::new(upstream, sender, driver, members);
+                let own = OwnConnection::new(upstream, sender, driver, awaiting, members);
                 Ok(Some(Lease::Own(Box::new(own))))
             }
             Connected::Shared {

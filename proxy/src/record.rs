@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use serde::Deserialize;
 
 use crate::body::RequestProgress;
@@ -180,7 +181,7 @@ pub(crate) enum Outcome {
     /// The caller went away, or stopped reading, before the answer's end.
     Cancelled,
     /// Answered to the end.
-    Completed(http::StatusCode),
+    Completed,
     /// Ended by us while it was open.
     Cut(PullCause),
     /// The upstream broke off its answer.
@@ -227,8 +228,8 @@ impl OpenCall {
     }
 
     /// Closes the record of a call that was carried.
-    pub(crate) fn close(mut self, outcome: Outcome, response_bytes: u64) {
-        self.close_carried(outcome, response_bytes);
+    pub(crate) fn close(mut self, outcome: Outcome, status: StatusCode, response_bytes: u64) {
+        self.close_carried(outcome, Some(status), response_bytes);
     }
 
     /// Closes the record of a call that was refused.
@@ -243,19 +244,19 @@ impl OpenCall {
         }
     }
 
-    fn close_carried(&mut self, outcome: Outcome, response_bytes: u64) {
+    fn close_carried(&mut self, outcome: Outcome, status: Option<StatusCode>, response_bytes: u64) {
         let Some(open) = self.open.take() else {
             return;
         };
         let (label, counter) = match outcome {
             Outcome::Cancelled => ("cancelled", &open.metrics.calls_cancelled),
-            Outcome::Completed(_) => ("completed", &open.metrics.calls_completed),
+            Outcome::Completed => ("completed", &open.metrics.calls_completed),
             Outcome::Cut(PullCause::DrainDeadline) => ("cut", &open.metrics.calls_cut),
             Outcome::Failed => ("failed", &open.metrics.calls_failed),
         };
         counter.inc();
         let mut line = open.closing_line(label);
-        if let Outcome::Completed(status) = outcome {
+        if let Some(status) = status {
             line = line.number("status", status.as_u16().into());
         }
         if let Outcome::Cut(PullCause::DrainDeadline) = outcome {
@@ -286,7 +287,7 @@ impl Open {
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
-        self.close_carried(Outcome::Cancelled, 0);
+        self.close_carried(Outcome::Cancelled, None, 0);
     }
 }
 

@@ -33,6 +33,15 @@ impl Socket {
         let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
         Self::Tcp(stream)
     }
+
+    /// Has the kernel acknowledge what has been read, instead of waiting for something to send with it.
+    pub(crate) fn acknowledge(&self) {
+        #[cfg(target_os = "linux")]
+        if let Self::Tcp(stream) = self {
+            // Only latency depends on it.
+            let _ = SockRef::from(stream).set_tcp_quickack(true);
+        }
+    }
 }
 
 macro_rules! on_socket {

@@ -15,6 +15,7 @@ fn both_sides_report_the_same_hybrid_handshake() {
         assert_eq!(summary.group.name, "X25519MLKEM768");
         assert_eq!(summary.kind, HandshakeKind::Full);
         assert_eq!(summary.hello_retry_request(), HelloRetry::NotNeeded);
+        assert_eq!(suite_name(summary.suite), "TLS_AES_256_GCM_SHA384");
         let scheme = Some(SignatureScheme::ECDSA_NISTP256_SHA256);
         assert_eq!(
             (summary.local_scheme, summary.peer_scheme),

@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::multiplex::{AtEnd, Gathered, Multiplexed};
 use crate::pool::OpenConnection;
 use crate::pool::settings::{PeerSettings, SettingsTap};
+use crate::prompt::{Awaiting, Prompt};
 use crate::task;
 use crate::tls::{TlsClient, with_causes};
 use crate::transport::{HttpVersion, Socket};
@@ -76,6 +77,7 @@ pub(crate) enum Connected {
     Own {
         sender: http1::SendRequest<LaneBody>,
         driver: Driver,
+        awaiting: Awaiting,
         members: Option<Arc<str>>,
     },
     Shared {
@@ -105,8 +107,9 @@ impl Connector {
     ) -> Result<Connected, Denial> {
         match self {
             Self::Plain { address, version } => {
-                let socket = address.connect().await?;
-                start(socket, *version, None, limits, held).await
+                let awaiting = Awaiting::default();
+                let socket = Prompt::new(address.connect().await?, awaiting.clone());
+                start(socket, *version, awaiting, None, limits, held).await
             }
             Self::Lane {
                 address,
@@ -122,7 +125,9 @@ impl Connector {
                 let (members, closing) = log.opened(&established);
                 let version = established.version;
                 let held = held.map(|held| (held, closing));
-                start(established.stream, version, Some(members), limits, held).await
+                let stream = established.stream;
+                let awaiting = Awaiting::default();
+                start(stream, version, awaiting, Some(members), limits, held).await
             }
         }
     }
@@ -132,6 +137,7 @@ impl Connector {
 async fn start<S, H>(
     stream: S,
     version: HttpVersion,
+    awaiting: Awaiting,
     members: Option<Arc<str>>,
     limits: &Limits,
     held: H,
@@ -152,6 +158,7 @@ where
             Ok(Connected::Own {
                 sender,
                 driver,
+                awaiting,
                 members,
             })
         }

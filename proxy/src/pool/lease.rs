@@ -15,6 +15,7 @@ use super::connect::Driver;
 use super::{SharedConnection, Upstream};
 use crate::body::LaneBody;
 use crate::deny::{Denial, DenyReason};
+use crate::prompt::Awaiting;
 use crate::task;
 use crate::tls::with_causes;
 
@@ -34,6 +35,7 @@ pub(crate) struct OwnConnection {
     sender: http1::SendRequest<LaneBody>,
     /// None once the connection has ended or is driven by a task.
     driver: Option<Driver>,
+    awaiting: Awaiting,
     members: Option<Arc<str>>,
     idle_for: Duration,
 }
@@ -49,6 +51,7 @@ impl OwnConnection {
         upstream: Arc<Upstream>,
         sender: http1::SendRequest<LaneBody>,
         driver: Driver,
+        awaiting: Awaiting,
         members: Option<Arc<str>>,
     ) -> Self {
         Self {
@@ -56,6 +59,7 @@ impl OwnConnection {
             upstream,
             sender,
             driver: Some(driver),
+            awaiting,
             members,
         }
     }
@@ -67,6 +71,7 @@ impl OwnConnection {
 
     /// Whether it can take a request now. Looks at the socket, and so notices an upstream that closed.
     pub(super) fn is_ready(&mut self) -> bool {
+        self.awaiting.end();
         self.drive(&mut Context::from_waker(Waker::noop()));
         self.driver.is_some() && self.sender.is_ready()
     }
@@ -148,7 +153,10 @@ impl Lease {
     /// lease and answer cancels the request.
     pub(crate) fn start(&mut self, request: Request<LaneBody>) -> Sent {
         match self {
-            Self::Own(own) => Box::pin(own.sender.try_send_request(request)),
+            Self::Own(own) => {
+                own.awaiting.begin();
+                Box::pin(own.sender.try_send_request(request))
+            }
             Self::Shared(shared) => {
                 let mut sender = shared.connection.sender.clone();
                 Box::pin(sender.try_send_request(request))

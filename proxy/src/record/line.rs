@@ -64,7 +64,7 @@ impl Line {
     /// Adds a whole number.
     pub(crate) fn number(mut self, name: &'static str, value: u64) -> Self {
         self.name(name);
-        let _ = write!(self.0, "{value}");
+        push_decimal(&mut self.0, value);
         self
     }
 
@@ -91,14 +91,20 @@ impl Line {
     /// Names a call: its connection and its number on it.
     pub(crate) fn call(mut self, connection: u64, sequence: u64) -> Self {
         self.name("call");
-        let _ = write!(self.0, r#""{connection:016x}-{sequence}""#);
+        self.0.push('"');
+        push_hex(&mut self.0, connection);
+        self.0.push('-');
+        push_decimal(&mut self.0, sequence);
+        self.0.push('"');
         self
     }
 
     /// Names a connection.
     pub(crate) fn connection(mut self, connection: u64) -> Self {
         self.name("connection");
-        let _ = write!(self.0, r#""{connection:016x}""#);
+        self.0.push('"');
+        push_hex(&mut self.0, connection);
+        self.0.push('"');
         self
     }
 
@@ -117,24 +123,55 @@ impl Line {
 
 /// Escapes as RFC 8259 §7 requires.
 fn escape_into(line: &mut String, text: &str) {
-    let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c < ' ' || c == '"' || c == '\\') {
-        let (plain, tail) = rest.split_at(at);
-        line.push_str(plain);
-        let mut tail = tail.chars();
-        match tail.next() {
-            Some(quoted @ ('"' | '\\')) => {
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // Nearly every text is plain, and looking at bytes is quick.
+    if !text.bytes().any(is_special) {
+        line.push_str(text);
+        return;
+    }
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => {
                 line.push('\\');
-                line.push(quoted);
+                line.push(character);
             }
-            Some(control) => {
+            control if control < ' ' => {
                 let _ = write!(line, "\\u{:04x}", u32::from(control));
             }
-            None => {}
+            plain => line.push(plain),
         }
-        rest = tail.as_str();
     }
-    line.push_str(rest);
+}
+
+/// Appends a number, as `Display` would at several times the cost.
+fn push_decimal(line: &mut String, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    for (index, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        first = index;
+        if number == 0 {
+            break;
+        }
+    }
+    push_ascii(line, digits.get(first..));
+}
+
+/// Appends a number as 16 hexadecimal digits.
+fn push_hex(line: &mut String, number: u64) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut digits = [0; 16];
+    for (index, digit) in digits.iter_mut().rev().enumerate() {
+        let nibble = (number >> (4 * index)) & 0xF;
+        *digit = HEX.get(nibble as usize).copied().unwrap_or(b'0');
+    }
+    push_ascii(line, Some(&digits));
+}
+
+fn push_ascii(line: &mut String, digits: Option<&[u8]>) {
+    let digits = digits.and_then(|digits| str::from_utf8(digits).ok());
+    line.push_str(digits.unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -152,6 +189,16 @@ mod tests {
         let value = parsed(Line::new("call.open").text("path", hostile));
         assert_eq!(value["path"], hostile);
         assert_eq!(value["event"], "call.open");
+    }
+
+    #[test]
+    fn numbers_are_written_as_display_writes_them() {
+        for number in [0, 7, 10, 1_234_567_890, u64::MAX] {
+            let mut text = String::new();
+            push_decimal(&mut text, number);
+            push_hex(&mut text, number);
+            assert_eq!(text, format!("{number}{number:016x}"));
+        }
     }
 
     #[test]

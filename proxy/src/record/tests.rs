@@ -41,7 +41,7 @@ fn a_call_is_opened_and_closed_once_however_it_ends() {
     let path = directory.path().join("audit.jsonl");
     let (recorder, metrics) = recorder(&Sink::File(path.clone()), OnFailure::Deny);
     let completed = open(&recorder, &metrics, 0).unwrap();
-    completed.close(Outcome::Completed(http::StatusCode::OK), 7);
+    completed.close(Outcome::Completed, http::StatusCode::OK, 7);
     open(&recorder, &metrics, 1)
         .unwrap()
         .deny(&DenyReason::RouteUnknown.into());

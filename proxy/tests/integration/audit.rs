@@ -79,10 +79,11 @@ async fn calls_are_carried_without_record_where_configured() {
         assert_eq!(client.get("/").await.status, 200);
     }
     let mut admin = Client::http1(egress.listener("admin")).await;
-    within("count of records lost", async {
+    let mut text = String::new();
+    let counted = async {
         loop {
             let metrics = admin.get("/metrics").await.body;
-            let text = String::from_utf8_lossy(&metrics).into_owned();
+            text = String::from_utf8_lossy(&metrics).into_owned();
             let lost = text
                 .lines()
                 .find(|line| line.contains("lost") && !line.starts_with('#'))
@@ -91,8 +92,9 @@ async fn calls_are_carried_without_record_where_configured() {
                 return;
             }
         }
-    })
-    .await;
+    };
+    let counted = tokio::time::timeout(crate::support::DEADLINE / 3, counted).await;
+    assert!(counted.is_ok(), "no count of records lost: {text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

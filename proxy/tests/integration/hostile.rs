@@ -92,9 +92,8 @@ async fn refuses_an_svid_with_two_uri_sans() {
         "spiffe://example.org/agent/alice",
         "spiffe://example.org/agent/bob",
     ];
-    tried
-        .refuses(&leaf.uri_sans(&ids).issue(), DenyReason::SvidManyUriSans)
-        .await;
+    let svid = leaf.uri_sans(&ids).issue();
+    tried.refuses(&svid, DenyReason::SvidManyUriSans).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,9 +190,8 @@ async fn refuses_an_svid_that_is_not_for_signing() {
         KeyUsagePurpose::DigitalSignature,
         KeyUsagePurpose::KeyCertSign,
     ];
-    tried
-        .refuses(&leaf.key_usages(&usages).issue(), DenyReason::SvidKeyUsage)
-        .await;
+    let svid = leaf.key_usages(&usages).issue();
+    tried.refuses(&svid, DenyReason::SvidKeyUsage).await;
 
     let tried = Tried::new().await;
     let leaf = tried.world.domain.leaf(AGENT);

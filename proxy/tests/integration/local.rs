@@ -390,21 +390,30 @@ async fn a_connection_without_a_request_is_closed_in_time() {
     let lane = Lane::with("connection_idle_seconds = 1\nrequest_head_seconds = 1").await;
     let mut silent = TcpStream::connect(lane.address()).await.unwrap();
     assert_eq!(crate::support::http::read_to_end(&mut silent).await, "");
-    let peer = lane.world.agent().alpn("h2");
+    let peer = lane.world.agent().alpn("http/1.1");
     let mut silent = peer.connect(lane.ingress.address()).await.unwrap();
-    crate::support::http::read_to_end(&mut silent).await;
+    assert_eq!(crate::support::http::read_to_end(&mut silent).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_http2_connection_without_a_request_is_closed_in_time() {
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let lane = Lane::with("connection_idle_seconds = 1\nrequest_head_seconds = 1").await;
+    let peer = lane.world.agent().alpn("h2");
+    // With a preface and answers to nothing; with a preface cut short; with nothing at all.
+    for len in [preface.len(), 10, 0] {
+        let mut silent = peer.connect(lane.ingress.address()).await.unwrap();
+        silent.write_all(&preface[..len]).await.unwrap();
+        crate::support::http::read_to_end(&mut silent).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_resets_takes_nobody_down() {
     let lane = Lane::new().await;
     let mut good = lane.world.agent().http2(lane.ingress.address()).await;
-    let flood = lane
-        .world
-        .agent()
-        .alpn("h2")
-        .connect(lane.ingress.address());
-    let flood = flood.await.unwrap();
+    let agent = lane.world.agent().alpn("h2");
+    let flood = agent.connect(lane.ingress.address()).await.unwrap();
     let (mut sending, connection) = h2::client::handshake(flood).await.unwrap();
     let connection = tokio::spawn(connection);
     for _ in 0..3_000 {

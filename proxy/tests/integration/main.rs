@@ -11,11 +11,15 @@
 mod support;
 
 mod access;
+mod admin;
 mod audit;
 mod carried;
+mod drain;
 mod headers;
 mod hostile;
 mod local;
 mod pool;
+mod process;
+mod reasons;
 mod streaming;
 mod upstream_trust;

@@ -22,7 +22,7 @@ pub(super) async fn serve(routes: Router) -> anyhow::Result<SocketAddr> {
     // Without it, events wait for the acknowledgement of the one before.
     let listener = listener.tap_io(|socket| {
         // It is slower then, and works.
-        let _ = socket.set_nodelay(false);
+        let _ = socket.set_nodelay(true);
     });
     task::spawn(async move { axum::serve(listener, routes).await });
     Ok(address)

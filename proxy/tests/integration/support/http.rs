@@ -256,7 +256,10 @@ pub(crate) async fn next_bytes(body: &mut Incoming) -> Option<hyper::Result<Byte
         loop {
             match body.frame().await? {
                 Ok(frame) => {
-                    if let Ok(bytes) = frame.into_data() {
+                    // An empty frame may carry HTTP/2's mark of the end.
+                    if let Ok(bytes) = frame.into_data()
+                        && !bytes.is_empty()
+                    {
                         return Some(Ok(bytes));
                     }
                 }
@@ -276,6 +279,12 @@ pub(crate) async fn expect_bytes(body: &mut Incoming, expected: &str) {
         seen.extend_from_slice(&bytes.unwrap());
     }
     assert_eq!(String::from_utf8_lossy(&seen), expected);
+}
+
+/// The clean end of a body, which must come next.
+pub(crate) async fn expect_end(body: &mut Incoming) {
+    let next = next_bytes(body).await;
+    assert!(next.is_none(), "no clean end but {next:?}");
 }
 
 /// What a workload speaks.

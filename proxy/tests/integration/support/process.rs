@@ -32,15 +32,15 @@ impl Process {
         Self::start(Command::new(PQLANE).args(["run", "-c"]).arg(config))
     }
 
+    /// Any command that stays.
+    pub(crate) fn command(arguments: &[&str]) -> Self {
+        Self::start(Command::new(PQLANE).args(arguments))
+    }
+
     /// The same with room for so many open files.
     pub(crate) fn run_with_files(config: &Path, files: usize) -> Self {
         let script = format!("ulimit -n {files} && exec \"$0\" run -c \"$1\" --log-format json");
-        Self::start(
-            Command::new("sh")
-                .args(["-c", &script, PQLANE])
-                .arg(config)
-                .env_remove("RUST_LOG"),
-        )
+        Self::start(Command::new("sh").args(["-c", &script, PQLANE]).arg(config))
     }
 
     fn start(command: &mut Command) -> Self {

@@ -1,0 +1,96 @@
+//! Every reason for a refusal, and the test that provokes it from outside.
+
+use pqlane::deny::DenyReason;
+
+/// How a reason is shown to arise.
+#[derive(Clone, Copy)]
+enum Provoked {
+    /// By the test of this name in this module.
+    By(&'static str, &'static str),
+}
+
+/// One table: the match that the compiler holds to be total, and the list of what it holds.
+macro_rules! reasons {
+    ($($reason:ident: $how:expr,)*) => {
+        fn provoked(reason: DenyReason) -> Provoked {
+            use Provoked::By;
+            match reason {
+                $(DenyReason::$reason => $how,)*
+            }
+        }
+
+        const ALL: &[(DenyReason, &str)] =
+            &[$((DenyReason::$reason, concat!("DenyReason::", stringify!($reason)))),*];
+    };
+}
+
+reasons! {
+    AmbiguousPath: By("access", "a_path_that_could_mean_a_guarded_one_is_refused"),
+    AuditUnavailable: By("audit", "calls_are_denied_while_no_record_can_be_written"),
+    ChainTooLong: By("hostile", "refuses_a_chain_that_is_too_long"),
+    ConnectMethod: By("local", "connect_is_refused_on_both_sides"),
+    Draining: By("drain", "a_call_without_an_answer_at_the_deadline_is_told_that_the_lane_stops"),
+    HandshakeAborted: By("hostile", "a_handshake_broken_off_is_on_record"),
+    HandshakeTimeout: By("hostile", "a_handshake_that_stops_or_drips_is_cut"),
+    HostNotLocal: By("local", "a_host_that_is_not_local_is_refused"),
+    IssuerUntrusted: By("hostile", "refuses_another_authority_that_claims_our_trust_domain"),
+    MalformedRequest: By("local", "a_request_with_no_or_several_authorities_is_malformed"),
+    NoHybridGroup: By("hostile", "refuses_a_classical_client_and_records_what_it_offered"),
+    NoPeerCertificate: By("hostile", "refuses_a_peer_without_certificate"),
+    OriginNotLocal: By("local", "an_origin_that_is_not_local_is_refused"),
+    PeerAlert: By("hostile", "a_peer_that_refuses_us_is_on_record"),
+    PeerNotAllowed: By("hostile", "refuses_an_id_that_is_not_allowed"),
+    PeerSignature: By("hostile", "refuses_who_copied_an_svid_without_its_key"),
+    RouteNotAllowed: By("access", "a_route_is_for_those_it_names"),
+    RouteUnknown: By("local", "an_authority_without_a_route_is_misdirected"),
+    SvidExpired: By("hostile", "refuses_an_expired_svid"),
+    SvidKeyUsage: By("hostile", "refuses_an_svid_that_is_not_for_signing"),
+    SvidLeafIsCa: By("hostile", "refuses_a_ca_as_a_leaf"),
+    SvidMalformed: By("hostile", "refuses_a_certificate_that_cannot_be_read"),
+    SvidManyUriSans: By("hostile", "refuses_an_svid_with_two_uri_sans"),
+    SvidNoUriSan: By("hostile", "refuses_an_svid_without_uri_san"),
+    SvidNotSpiffeId: By("hostile", "refuses_an_svid_whose_uri_is_no_workloads_id"),
+    SvidNotYetValid: By("hostile", "refuses_an_svid_of_the_future"),
+    TlsProtocol: By("hostile", "refuses_what_is_no_tls"),
+    TlsVersion: By("hostile", "refuses_a_client_of_tls_1_2"),
+    TooMany: By("access", "a_peer_has_no_more_calls_open_than_one_may"),
+    TrustDomainUnknown: By("hostile", "refuses_a_trust_domain_nobody_told_it_of"),
+    UpstreamBusy: By("pool", "a_call_beyond_the_upstreams_connections_is_told_that_it_is_busy"),
+    UpstreamFailed: By("pool", "a_dead_upstream_is_said_to_have_failed"),
+    UpstreamTls: By("upstream_trust", "an_upstream_that_refuses_us_is_said_to_have_refused"),
+    UpstreamTimeout: By("pool", "an_upstream_that_never_answers_the_handshake_times_out"),
+}
+
+fn source(module: &str) -> &'static str {
+    match module {
+        "access" => include_str!("access.rs"),
+        "audit" => include_str!("audit.rs"),
+        "drain" => include_str!("drain.rs"),
+        "hostile" => include_str!("hostile.rs"),
+        "local" => include_str!("local.rs"),
+        "pool" => include_str!("pool.rs"),
+        "upstream_trust" => include_str!("upstream_trust.rs"),
+        _ => panic!("no module {module}"),
+    }
+}
+
+#[test]
+fn every_reason_is_provoked_end_to_end() {
+    for (reason, name) in ALL {
+        let Provoked::By(module, test) = provoked(*reason);
+        let heading = format!("worker_threads = 2)]\nasync fn {test}() {{\n");
+        let (_, body) = source(module)
+            .split_once(&heading)
+            .unwrap_or_else(|| panic!("{module} has no test {test}"));
+        let (body, _) = body.split_once("\n}\n").unwrap();
+        assert!(body.contains(name), "{module}::{test} asserts no {name}");
+    }
+}
+
+#[test]
+fn every_reason_has_a_code_of_its_own() {
+    for (one, _) in ALL {
+        let same = ALL.iter().filter(|(other, _)| other.code() == one.code());
+        assert_eq!(same.count(), 1, "{}", one.code());
+    }
+}
