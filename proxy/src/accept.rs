@@ -141,16 +141,16 @@ impl Runner {
     }
 }
 
-/// Accepts until draining begins; each connection runs as a task of its own.
+/// Accepts as long as the phase is `last` or earlier; each connection runs as a task of its own.
 ///
 /// A failed accept is counted and followed by a pause: out of file descriptors, the kernel would otherwise
 /// answer at once, for ever.
-pub(crate) async fn accept_until_drained<F, C>(
+pub(crate) async fn accept_until<F, C>(
     listener: Listener,
     mut runner: Runner,
     limits: &Limits,
     metrics: &Arc<ListenerMetrics>,
-    mut drain: Drain,
+    (mut drain, last): (Drain, Phase),
     connection: C,
 ) where
     C: Fn(Accepted) -> F,
@@ -164,7 +164,7 @@ pub(crate) async fn accept_until_drained<F, C>(
         };
         let accepted = tokio::select! {
             biased;
-            _phase = drain.after(Phase::Running) => return,
+            _later = drain.after(last) => return,
             accepted = next => accepted,
         };
         match accepted {

@@ -13,7 +13,7 @@ use pqlane_handshake::provider::provider;
 use pqlane_handshake::{KxPolicy, KxPolicyError};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::accept::{Accepted, BoundAddress, Listener, Runner, accept_until_drained};
+use crate::accept::{Accepted, BoundAddress, Listener, Runner, accept_until};
 use crate::admin::Admin;
 use crate::config::{
     Config, InboundConfig, ListenAddress, OutboundConfig, PeerConfig, WorkloadAddress,
@@ -194,6 +194,14 @@ enum Service {
 }
 
 impl Service {
+    /// The last phase in which connections are accepted: health is told to the end.
+    fn accepts_until(&self) -> Phase {
+        match self {
+            Self::Admin(_) => Phase::Draining,
+            Self::Inbound(_) | Self::Outbound(_) => Phase::Running,
+        }
+    }
+
     fn runner(&self) -> Runner {
         match self {
             Self::Admin(_) | Self::Inbound(_) => Runner::Each,
@@ -251,19 +259,27 @@ impl Bound {
             shared,
             stop: phases,
         } = self;
-        // Each connection holds a sender: the channel closes when the last one has ended.
+        // Each connection but the admin's holds a sender: the channel closes when the last one has ended.
         let (alive, mut all_ended) = mpsc::channel::<()>(1);
         for (listener, metrics, service) in listeners {
             let (drain, limits) = (shared.drain.clone(), shared.limits.clone());
-            let (alive, runner) = (alive.clone(), service.runner());
+            let (runner, last) = (service.runner(), service.accepts_until());
+            let alive = (last == Phase::Running).then(|| alive.clone());
             task::spawn(async move {
-                accept_until_drained(listener, runner, &limits, &metrics, drain, |accepted| {
-                    let (service, alive) = (service.clone(), alive.clone());
-                    async move {
-                        service.connection(accepted).await;
-                        drop(alive);
-                    }
-                })
+                accept_until(
+                    listener,
+                    runner,
+                    &limits,
+                    &metrics,
+                    (drain, last),
+                    |accepted| {
+                        let (service, alive) = (service.clone(), alive.clone());
+                        async move {
+                            service.connection(accepted).await;
+                            drop(alive);
+                        }
+                    },
+                )
                 .await;
             });
         }

@@ -100,8 +100,13 @@ enum CommandError {
 impl CommandError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) => ExitCode::from(2),
-            Self::Authority(_) | Self::Build(_) | Self::Runtime(_) => ExitCode::FAILURE,
+            Self::Config(_)
+            | Self::Build(BuildError::Identity(_) | BuildError::Kx(_) | BuildError::Tls(_)) => {
+                ExitCode::from(2)
+            }
+            Self::Authority(_)
+            | Self::Build(BuildError::Bind { .. } | BuildError::Record(_))
+            | Self::Runtime(_) => ExitCode::FAILURE,
             #[cfg(feature = "demo")]
             Self::Demo(_) => ExitCode::FAILURE,
         }
@@ -157,6 +162,7 @@ fn runtime(workers: Option<NonZeroUsize>) -> Result<tokio::runtime::Runtime, Com
 }
 
 /// Waits for the next SIGTERM or SIGINT.
+#[cfg(feature = "demo")]
 async fn told_to_stop() {
     Signals::listen().first().await;
 }

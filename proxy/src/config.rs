@@ -10,6 +10,7 @@ mod problem;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use http::uri::Authority;
@@ -92,6 +93,33 @@ impl Origin<'_> {
         }
     }
 
+    /// Where a key of a table stands: at the table, if it is not written.
+    fn find(&self, table: Range<usize>, key: &str) -> usize {
+        let Self::File { text, .. } = self else {
+            return 0;
+        };
+        let start = table.start;
+        let rest = text.get(start..).unwrap_or_default();
+        let lines = rest.split_inclusive('\n').scan(start, |offset, line| {
+            let at = *offset;
+            *offset += line.len();
+            Some((at, line))
+        });
+        lines
+            .filter(|(_, line)| line.trim_start().starts_with(key))
+            .map(|(at, _)| at)
+            .next()
+            .unwrap_or(start)
+    }
+
+    /// How an option that permits something is written here.
+    fn option(&self, name: &str) -> String {
+        match self {
+            Self::CommandLine => format!("give --{}", name.replace('_', "-")),
+            Self::File { .. } => format!("set `{name} = true`"),
+        }
+    }
+
     fn resolve(&self, path: PathBuf) -> PathBuf {
         match self {
             Self::CommandLine => path,
@@ -103,9 +131,13 @@ impl Origin<'_> {
     }
 
     fn error(&self, offset: usize, field: impl Into<String>, problem: FieldProblem) -> ConfigError {
+        let field = field.into();
         ConfigError::Field {
             place: self.place(offset),
-            field: field.into(),
+            field: match self {
+                Self::CommandLine => flag_of(&field),
+                Self::File { .. } => field,
+            },
             problem,
         }
     }
@@ -170,7 +202,7 @@ impl Config {
         }
         if let Some((field, accepted)) = limits.as_ref().first_unusable() {
             let problem = FieldProblem::Limit { accepted };
-            return Err(origin.at(&limits, field, problem));
+            return Err(origin.error(origin.find(limits.span(), field), field, problem));
         }
         let kx_policy = match tls.kx_groups {
             None => KxPolicy::require_hybrid(),
@@ -178,7 +210,10 @@ impl Config {
                 .map_err(|error| origin.at(&names, "kx_groups", error.into()))?,
         };
         if let Some(listen) = &admin {
-            local_listen(&origin, &listen.listen, false)?;
+            if !listen.listen.as_ref().is_local() {
+                let problem = FieldProblem::RemoteAdmin(listen.listen.as_ref().clone());
+                return Err(origin.at(&listen.listen, "listen", problem));
+            }
         }
         let mut names = Names::default();
         Ok(Self {
@@ -254,7 +289,10 @@ fn resolve_inbound(
         .flatten()
     {
         if !insecure_remote_workload && !workload.as_ref().is_local() {
-            let problem = FieldProblem::RemoteWorkload(workload.as_ref().clone());
+            let problem = FieldProblem::RemoteWorkload {
+                address: workload.as_ref().clone(),
+                option: origin.option("insecure_remote_workload"),
+            };
             return Err(origin.at(workload, "workload", problem));
         }
     }
@@ -398,9 +436,21 @@ fn local_listen(
     match insecure || listen.as_ref().is_local() {
         true => Ok(()),
         false => {
-            let problem = FieldProblem::RemoteListen(listen.as_ref().clone());
+            let problem = FieldProblem::RemoteListen {
+                address: listen.as_ref().clone(),
+                option: origin.option("insecure_remote_listen"),
+            };
             Err(origin.at(listen, "listen", problem))
         }
+    }
+}
+
+/// The flag that stands for a field.
+fn flag_of(field: &str) -> String {
+    match field {
+        "kx_groups" => "--kx-group".to_owned(),
+        "peers" => "--peer".to_owned(),
+        field => format!("--{}", field.replace('_', "-")),
     }
 }
 

@@ -25,6 +25,10 @@ pub enum DenyReason {
     HandshakeAborted,
     /// The handshake took longer than its limit.
     HandshakeTimeout,
+    /// A head took longer than its limit.
+    HeadTimeout,
+    /// A head is larger than its limit.
+    HeadTooLarge,
     /// A local caller's `Host` is not a loopback name: DNS rebinding.
     HostNotLocal,
     /// The SVID is not signed by its trust domain.
@@ -136,6 +140,10 @@ impl DenyReason {
                 "the peer closed before the handshake ended"),
             Self::HandshakeTimeout => row("handshake-timeout", S::GATEWAY_TIMEOUT, GRPC_UNAVAILABLE,
                 "the handshake took too long"),
+            Self::HeadTimeout => row("head-timeout", S::REQUEST_TIMEOUT, GRPC_UNAVAILABLE,
+                "the head of the request took too long"),
+            Self::HeadTooLarge => row("head-too-large", S::REQUEST_HEADER_FIELDS_TOO_LARGE, GRPC_RESOURCE_EXHAUSTED,
+                "the head of the request is too large"),
             Self::HostNotLocal => row("host-not-local", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
                 "the Host of a local call must be a loopback name or a configured route"),
             Self::IssuerUntrusted => row("issuer-untrusted", S::FORBIDDEN, GRPC_UNAUTHENTICATED,

@@ -25,7 +25,7 @@ use crate::session::CallSlot;
 /// Connections tried for a request that none of them put on the wire.
 const MAX_HANDOVERS: usize = 3;
 
-/// A permitted call with its open record.
+/// A permitted call with its open record; its head is stripped and set.
 pub(crate) struct Permitted {
     pub(crate) upstream: Arc<Upstream>,
     /// The name the upstream sees: its own, or the one the caller asked for.
@@ -42,13 +42,12 @@ pub(crate) fn forward(call: Permitted) -> Forwarding {
     let Permitted {
         upstream,
         name,
-        mut head,
+        head,
         body,
         binding,
         slot,
         record,
     } = call;
-    headers::strip_hop_by_hop(&mut head.headers);
     let body = LaneBody::request(body, Arc::clone(record.request()));
     let request = Request::from_parts(head, body);
     let attempt = match upstream.lease_now() {

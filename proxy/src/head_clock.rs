@@ -36,7 +36,9 @@ enum Stage {
     Answering,
     /// A head has begun.
     Head { since: Instant },
-    /// Time is up.
+    /// Nothing came for too long.
+    Idle,
+    /// A head took too long.
     Over,
     /// Nothing has come since the last answer.
     Waiting { since: Instant, reads: u64 },
@@ -69,17 +71,17 @@ impl HeadClock {
     pub(crate) fn look(&self) {
         let now = Instant::now();
         let mut stage = self.0.stage();
-        let over = match self.0.begun(*stage, now) {
-            Stage::Answering | Stage::Over => false,
-            begun @ Stage::Head { since } => {
-                *stage = begun;
-                now.saturating_duration_since(since) >= self.0.head
-            }
-            Stage::Waiting { since, .. } => now.saturating_duration_since(since) >= self.0.idle,
+        let passed = |since| now.saturating_duration_since(since);
+        *stage = match self.0.begun(*stage, now) {
+            Stage::Head { since } if passed(since) >= self.0.head => Stage::Over,
+            Stage::Waiting { since, .. } if passed(since) >= self.0.idle => Stage::Idle,
+            stage => stage,
         };
-        if over {
-            *stage = Stage::Over;
-        }
+    }
+
+    /// Whether a head was cut for taking too long.
+    pub(crate) fn cut_a_head(&self) -> bool {
+        matches!(*self.0.stage(), Stage::Over)
     }
 }
 
@@ -125,7 +127,7 @@ impl Future for HeadSleep {
         let mut stage = self.0.stage();
         *stage = self.0.begun(*stage, Instant::now());
         match *stage {
-            Stage::Over => Poll::Ready(()),
+            Stage::Idle | Stage::Over => Poll::Ready(()),
             Stage::Answering | Stage::Head { .. } | Stage::Waiting { .. } => Poll::Pending,
         }
     }
@@ -134,7 +136,7 @@ impl Future for HeadSleep {
 impl Drop for HeadSleep {
     fn drop(&mut self) {
         let mut stage = self.0.stage();
-        if !matches!(*stage, Stage::Over) {
+        if !matches!(*stage, Stage::Idle | Stage::Over) {
             *stage = Stage::Answering;
         }
     }
@@ -219,6 +221,7 @@ mod tests {
         assert!(!is_over(&mut sleep), "a head has begun, nobody has looked");
         clock.look();
         assert!(is_over(&mut sleep));
+        assert!(clock.cut_a_head());
     }
 
     #[test]
@@ -227,6 +230,7 @@ mod tests {
         let mut sleep = clock.sleep(Duration::ZERO);
         clock.look();
         assert!(is_over(&mut sleep));
+        assert!(!clock.cut_a_head());
     }
 
     #[test]

@@ -34,18 +34,23 @@ const IDENTITY_NAMES: [&str; 14] = [
     "x-real-ip",
 ];
 /// Beginnings of such names.
-const IDENTITY_PREFIXES: [&str; 11] = [
+const IDENTITY_PREFIXES: [&str; 16] = [
+    "cf-access-",
     "pqlane-",
     "ssl-client-",
+    "tailscale-user-",
     "txn-token",
     "x-agent-",
     "x-amzn-mtls-",
+    "x-amzn-oidc-",
     "x-auth-request-",
     "x-envoy-",
     "x-forwarded-",
+    "x-pomerium-",
     "x-remote-",
     "x-spiffe-",
     "x-ssl-",
+    "x-webauth-",
 ];
 
 /// Removes fields that only concern one connection: those named by `Connection`, and those that always are.

@@ -61,7 +61,16 @@ impl Inbound {
         let (lane, of) = (Arc::clone(&self), Arc::clone(&session));
         let call = move |request| lane.call(&of, request);
         let drain = self.drain.clone();
-        Box::pin(serve(version, stream, &session, &self.limits, drain, call)).await;
+        Box::pin(serve(
+            version,
+            stream,
+            &session,
+            &self.limits,
+            &self.metrics,
+            drain,
+            call,
+        ))
+        .await;
         drop((closing, accepted.place));
     }
 
@@ -78,6 +87,8 @@ impl Inbound {
             Ok(admitted) => admitted,
             Err(denial) => return answer(refuse(&denial, record, binding)),
         };
+        // First what the caller nominates, then what we set: it cannot take that away.
+        headers::strip_hop_by_hop(&mut head.headers);
         headers::strip_identity(&mut head.headers);
         if let Some(xfcc) = session.xfcc() {
             headers::introduce(&mut head.headers, xfcc, &asked_for);

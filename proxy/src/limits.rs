@@ -16,7 +16,8 @@ pub struct Limits {
     /// From the first byte of a request's head to its last.
     #[serde(with = "seconds", rename = "request_head_seconds")]
     pub request_head: Duration,
-    /// Size of a request's or response's head, and of an HTTP/2 header list.
+    /// Size of a request's or response's head, and of an HTTP/2 header list. An HTTP/1 head also has at most
+    /// 100 fields.
     pub head_bytes: u32,
     /// How long a connection without any request on it may stay.
     #[serde(with = "seconds", rename = "connection_idle_seconds")]

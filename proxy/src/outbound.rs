@@ -48,7 +48,16 @@ impl Outbound {
         let (lane, of) = (Arc::clone(&self), Arc::clone(&session));
         let call = move |request| lane.call(&of, request);
         let drain = self.drain.clone();
-        Box::pin(serve(version, stream, &session, &self.limits, drain, call)).await;
+        Box::pin(serve(
+            version,
+            stream,
+            &session,
+            &self.limits,
+            &self.metrics,
+            drain,
+            call,
+        ))
+        .await;
         drop(accepted.place);
     }
 
@@ -65,6 +74,7 @@ impl Outbound {
             Ok(admitted) => admitted,
             Err(denial) => return answer(refuse(&denial, record, binding)),
         };
+        headers::strip_hop_by_hop(&mut head.headers);
         headers::strip_identity(&mut head.headers);
         Either::Left(forward(Permitted {
             name: upstream.name().clone(),

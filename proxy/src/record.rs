@@ -9,7 +9,6 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -21,7 +20,7 @@ use crate::deny::{Denial, DenyReason};
 use crate::guard::PullCause;
 use crate::metrics::{ListenerMetrics, Metrics};
 pub(crate) use line::Line;
-use writer::{Message, State};
+use writer::Queue;
 
 /// Where records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,11 +60,19 @@ pub enum RecordError {
 
 /// The one way into the audit log.
 #[derive(Debug, Clone)]
-pub(crate) struct Recorder {
-    queue: Sender<Message>,
-    state: Arc<State>,
+pub(crate) struct Recorder(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    queue: Arc<Queue>,
     on_failure: OnFailure,
     metrics: Arc<Metrics>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 impl Recorder {
@@ -79,14 +86,11 @@ impl Recorder {
         queue_records: usize,
         metrics: Arc<Metrics>,
     ) -> Result<Self, RecordError> {
-        let state = Arc::new(State::new(queue_records));
-        let queue = writer::start(sink, Arc::clone(&state))?;
-        Ok(Self {
-            queue,
-            state,
+        Ok(Self(Arc::new(Inner {
+            queue: writer::start(sink, queue_records)?,
             on_failure,
             metrics,
-        })
+        })))
     }
 
     /// Opens the record of one call.
@@ -127,8 +131,8 @@ impl Recorder {
 
     /// Whether a new call or connection may go on record now.
     pub(crate) fn admit(&self) -> Result<(), DenyReason> {
-        match self.on_failure {
-            OnFailure::Deny if !self.state.takes_new() => Err(DenyReason::AuditUnavailable),
+        match self.0.on_failure {
+            OnFailure::Deny if !self.0.queue.takes_new() => Err(DenyReason::AuditUnavailable),
             OnFailure::Continue | OnFailure::Deny => Ok(()),
         }
     }
@@ -136,21 +140,19 @@ impl Recorder {
     /// Writes one line. Lines that close what was opened always find room; others are lost, and counted,
     /// once the queue is far past its bound.
     pub(crate) fn append(&self, line: Line) {
-        if !self.state.has_room() {
-            self.metrics.audit_lost.inc();
-            return;
-        }
-        self.state.queued();
-        if self.queue.send(Message::Line(line.finish())).is_err() {
-            self.metrics.audit_lost.inc();
+        match self.0.queue.has_room() {
+            true => line.finish(|bytes| self.0.queue.push(bytes)),
+            false => {
+                self.0.metrics.audit_lost.inc();
+            }
         }
     }
 
     /// Waits until everything recorded so far is written, or the time is up.
     pub(crate) fn flush(&self, within: Duration) -> Flushed {
         let (done, written) = std::sync::mpsc::sync_channel(1);
-        let asked = self.queue.send(Message::Flush(done)).is_ok();
-        match asked && written.recv_timeout(within).is_ok() {
+        self.0.queue.flush(done);
+        match written.recv_timeout(within).is_ok() {
             true => Flushed::Written,
             false => Flushed::TimeIsUp,
         }

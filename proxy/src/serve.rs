@@ -15,10 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::body::LaneBody;
 use crate::crew::Tasks;
+use crate::deny::DenyReason;
 use crate::drain::{Drain, Phase};
 use crate::forward::Forwarding;
 use crate::head_clock::HeadClock;
 use crate::limits::Limits;
+use crate::metrics::ListenerMetrics;
 use crate::multiplex::{AtEnd, Gathered, Multiplexed};
 use crate::session::Session;
 use crate::tls::with_causes;
@@ -38,6 +40,7 @@ pub(crate) async fn serve<S, C>(
     stream: S,
     session: &Session,
     limits: &Limits,
+    metrics: &ListenerMetrics,
     drain: Drain,
     call: C,
 ) where
@@ -54,7 +57,14 @@ pub(crate) async fn serve<S, C>(
                 .header_read_timeout(limits.request_head)
                 .max_header_size(usize::try_from(limits.head_bytes).unwrap_or(usize::MAX))
                 .serve_connection(io, service);
-            drive(pin!(connection), session, Watch::Head(clock), drain).await;
+            drive(
+                pin!(connection),
+                session,
+                Watch::Head(clock),
+                metrics,
+                drain,
+            )
+            .await;
         }
         HttpVersion::H2 => {
             let streams = Tasks::default();
@@ -66,7 +76,7 @@ pub(crate) async fn serve<S, C>(
                 first: limits.request_head,
                 later: limits.connection_idle,
             };
-            drive(pin!(connection), session, watch, drain).await;
+            drive(pin!(connection), session, watch, metrics, drain).await;
         }
     }
 }
@@ -124,11 +134,24 @@ enum Watch {
     Idle { first: Duration, later: Duration },
 }
 
+/// Counts what hyper answered itself, and logs how a connection ended.
+fn note_end(error: &hyper::Error, watch: &Watch, metrics: &ListenerMetrics) {
+    if error.is_parse_too_large() {
+        metrics.refused(DenyReason::HeadTooLarge);
+    } else if error.is_parse() {
+        metrics.refused(DenyReason::MalformedRequest);
+    } else if matches!(watch, Watch::Head(clock) if clock.cut_a_head()) {
+        metrics.refused(DenyReason::HeadTimeout);
+    }
+    tracing::debug!(error = with_causes(error), "connection ended");
+}
+
 /// Drives a connection to its end.
 async fn drive<C: Connection>(
     mut connection: Pin<&mut C>,
     session: &Session,
     watch: Watch,
+    metrics: &ListenerMetrics,
     mut drain: Drain,
 ) {
     let (first, later) = match &watch {
@@ -136,6 +159,7 @@ async fn drive<C: Connection>(
         Watch::Idle { first, later } => (*first, *later),
     };
     let mut begun = session.calls_begun();
+    let mut told = false;
     let mut look = pin!(tokio::time::sleep(first));
     let mut phase = Phase::Running;
     loop {
@@ -143,7 +167,7 @@ async fn drive<C: Connection>(
             biased;
             ended = poll_fn(|context| connection.as_mut().poll(context)) => {
                 if let Err(error) = ended {
-                    tracing::debug!(error = with_causes(&error), "connection ended");
+                    note_end(&error, &watch, metrics);
                 }
                 return;
             }
@@ -160,13 +184,19 @@ async fn drive<C: Connection>(
                     // The connection is polled next, and sees what the clock says.
                     Watch::Head(clock) => clock.look(),
                     Watch::Idle { .. } => {
-                        if session.calls_open() == 0 && session.calls_begun() == begun {
+                        let idle = session.calls_open() == 0 && session.calls_begun() == begun;
+                        // One that was told to finish and has not, such as before its preface, is dropped.
+                        if idle && told {
+                            return;
+                        }
+                        if idle {
                             connection.as_mut().finish_gracefully();
                         }
+                        told = idle;
                         begun = session.calls_begun();
                     }
                 }
-                look.set(tokio::time::sleep(later));
+                look.set(tokio::time::sleep(if told { first } else { later }));
             }
         }
     }

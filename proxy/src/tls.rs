@@ -83,12 +83,9 @@ impl TlsSide {
         &self,
         exchange: impl Future<Output = Result<T, TlsRefusal>>,
     ) -> Result<T, TlsRefusal> {
-        let bounded = async {
-            // Closed never: the semaphore lives as long as this.
-            let _permit = self.in_flight.acquire().await.ok();
-            exchange.await
-        };
-        tokio::time::timeout(self.limits.tls_handshake, bounded)
+        // Who has to wait for a place has its whole time after that. The semaphore is never closed.
+        let _permit = self.in_flight.acquire().await.ok();
+        tokio::time::timeout(self.limits.tls_handshake, exchange)
             .await
             .unwrap_or_else(|_elapsed| Err(DenyReason::HandshakeTimeout.into()))
     }
@@ -373,6 +370,17 @@ fn refused_leaf(error: &SvidError) -> DenyReason {
         | SvidError::NoKeyUsage => R::SvidKeyUsage,
         // The rest concerns reading: files of our own, or a leaf that is no certificate.
         _ => R::SvidMalformed,
+    }
+}
+
+/// What the peer said, if a stream failed because it sent a fatal alert.
+pub(crate) fn peer_alert(error: &io::Error) -> Option<String> {
+    let inner = error.get_ref()?.downcast_ref()?;
+    match inner {
+        rustls::Error::AlertReceived(_) => {
+            Some(format!("{}: {inner}", DenyReason::PeerAlert.code()))
+        }
+        _ => None,
     }
 }
 

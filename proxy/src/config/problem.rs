@@ -83,14 +83,27 @@ pub enum FieldProblem {
     NoRoute,
     /// A plaintext listener that other machines could reach.
     #[error(
-        "{0} is not a loopback address, and this side is plaintext; use 127.0.0.1, [::1] or unix:PATH, or set `insecure_remote_listen = true`"
+        "{address} is not a loopback address, and this side is plaintext; use 127.0.0.1, [::1] or unix:PATH, or {option}"
     )]
-    RemoteListen(ListenAddress),
+    RemoteListen {
+        /// Where it would listen.
+        address: ListenAddress,
+        /// What permits it.
+        option: String,
+    },
+    /// An admin listener that other machines could reach.
+    #[error("{0} is not a loopback address; use 127.0.0.1, [::1] or unix:PATH")]
+    RemoteAdmin(ListenAddress),
     /// A workload that would be reached in plaintext over a network.
     #[error(
-        "{0} is not a loopback address, and this side is plaintext; use 127.0.0.1, [::1] or unix:PATH, or set `insecure_remote_workload = true`"
+        "{address} is not a loopback address, and this side is plaintext; use 127.0.0.1, [::1] or unix:PATH, or {option}"
     )]
-    RemoteWorkload(WorkloadAddress),
+    RemoteWorkload {
+        /// Where it is.
+        address: WorkloadAddress,
+        /// What permits it.
+        option: String,
+    },
     /// `connect` without `peers`, or the other way round.
     #[error("`connect` and `peers` go together: whom to dial, and who must answer")]
     Incomplete,

@@ -206,9 +206,10 @@ where
 {
     tokio::select! {
         streams = settings.max_concurrent_streams() => Ok(streams),
-        ended = connection => Err(match ended {
-            Ok(()) => DenyReason::UpstreamFailed.into(),
-            Err(error) => failed(&error),
+        ended = connection => Err(match (settings.refusal(), ended) {
+            (Some(alert), _) => Denial::with_detail(DenyReason::UpstreamTls, alert),
+            (None, Ok(())) => DenyReason::UpstreamFailed.into(),
+            (None, Err(error)) => failed(&error),
         }),
     }
 }

@@ -17,7 +17,7 @@ use crate::body::LaneBody;
 use crate::deny::{Denial, DenyReason};
 use crate::prompt::Awaiting;
 use crate::task;
-use crate::tls::with_causes;
+use crate::tls::{peer_alert, with_causes};
 
 /// A call's hold on a connection; dropped early, it cancels the call.
 #[derive(Debug)]
@@ -127,7 +127,13 @@ pub(crate) trait Unsent {
 impl Unsent for SendError {
     fn unsent(mut self) -> Result<Request<LaneBody>, Denial> {
         self.take_message().ok_or_else(|| {
-            Denial::with_detail(DenyReason::UpstreamFailed, with_causes(self.error()))
+            let alert = std::error::Error::source(self.error())
+                .and_then(|cause| cause.downcast_ref())
+                .and_then(peer_alert);
+            match alert {
+                Some(alert) => Denial::with_detail(DenyReason::UpstreamTls, alert),
+                None => Denial::with_detail(DenyReason::UpstreamFailed, with_causes(self.error())),
+            }
         })
     }
 }

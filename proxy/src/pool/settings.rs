@@ -6,12 +6,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
+
+use crate::tls::peer_alert;
 
 /// Length of a frame's header (RFC 9113 §4.1).
 const HEADER_LEN: usize = 9;
@@ -73,6 +75,8 @@ struct Told {
     /// The limit plus one; 0 while it is unknown.
     limit: AtomicU64,
     known: Notify,
+    /// How the peer ended the connection before it said a word of HTTP.
+    refusal: OnceLock<String>,
 }
 
 impl PeerSettings {
@@ -88,6 +92,18 @@ impl PeerSettings {
                 0 => known.await,
                 limit => return usize::try_from(limit - 1).unwrap_or(usize::MAX),
             }
+        }
+    }
+
+    /// The alert with which the peer refused us, if it did: a server verifies its client's certificate when
+    /// that client has already finished the handshake (RFC 9846 §2).
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        self.0.refusal.get().map(String::as_str)
+    }
+
+    fn note_failure(&self, error: &io::Error) {
+        if let Some(alert) = peer_alert(error) {
+            let _first_stays = self.0.refusal.set(alert);
         }
     }
 
@@ -136,7 +152,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for SettingsTap<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        let read = ready!(Pin::new(&mut this.stream).poll_read(context, buffer));
+        if let (Err(error), Some((_, settings))) = (&read, &this.first) {
+            settings.note_failure(error);
+        }
+        read?;
         if this.first.is_some() {
             this.look(buffer.filled().get(before..).unwrap_or_default());
         }

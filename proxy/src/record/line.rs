@@ -1,11 +1,20 @@
 //! One JSON line, written member by member.
 
+use std::cell::Cell;
 use std::fmt::Write;
 
 use crate::clock::write_timestamp;
 
 /// The longest text a record takes from a peer, in bytes; what is longer is cut and marked with `…`.
 const MAX_TEXT_BYTES: usize = 1024;
+
+/// The largest line whose memory is kept.
+const MAX_SPARE_BYTES: usize = 16 * 1024;
+
+thread_local! {
+    /// Memory of the line that was finished last on this thread.
+    static SPARE: Cell<String> = const { Cell::new(String::new()) };
+}
 
 /// A JSON object under construction: `{"time":…,"event":…,…}`.
 #[derive(Debug)]
@@ -14,7 +23,7 @@ pub(crate) struct Line(String);
 impl Line {
     /// Starts a line with the time now.
     pub(crate) fn new(event: &'static str) -> Self {
-        let mut text = String::with_capacity(512);
+        let mut text = SPARE.take();
         text.push_str("{\"time\":\"");
         write_timestamp(&mut text);
         text.push_str("\",\"event\":\"");
@@ -108,10 +117,14 @@ impl Line {
         self
     }
 
-    /// The finished line, with its line feed.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
+    /// Hands over the finished line, with its line feed, and keeps its memory for the next.
+    pub(crate) fn finish(mut self, take: impl FnOnce(&[u8])) {
         self.0.push_str("}\n");
-        self.0.into_bytes()
+        take(self.0.as_bytes());
+        self.0.clear();
+        if self.0.capacity() <= MAX_SPARE_BYTES {
+            SPARE.set(self.0);
+        }
     }
 
     fn name(&mut self, name: &'static str) {
@@ -180,7 +193,9 @@ mod tests {
     use serde_json::Value;
 
     fn parsed(line: Line) -> Value {
-        serde_json::from_slice(&line.finish()).unwrap()
+        let mut value = Value::Null;
+        line.finish(|bytes| value = serde_json::from_slice(bytes).unwrap());
+        value
     }
 
     #[test]

@@ -70,6 +70,7 @@ async fn calls_are_carried_without_record_where_configured() {
     let egress = world
         .sidecar(AGENT)
         .audit("to = \"/dev/full\"\non_failure = \"continue\"")
+        .limit("audit_queue_records = 1")
         .admin()
         .to_peer(ingress.address())
         .start()

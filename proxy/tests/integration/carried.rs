@@ -2,12 +2,15 @@
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
+use pqlane_certs::testing::TestDomain;
+use rustls::HandshakeKind;
+use rustls::crypto::aws_lc_rs::kx_group;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::support::http::{
-    Client, Version, Workload, empty, full, held, next_seen, raw_workload, read_until,
+    Client, Version, Workload, empty, full, held, next_seen, raw_call, raw_workload, read_until,
 };
 use crate::support::world::{AGENT, MCP, World, id};
 
@@ -336,4 +339,95 @@ async fn a_route_is_chosen_by_its_name_or_by_absolute_form() {
         .header("host", "other.internal:8443")
         .body(empty());
     assert_eq!(client.call(request.unwrap()).await.status, 202);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_waits_for_100_continue_is_not_kept_waiting() {
+    let world = World::new();
+    let (workload, mut calls) = Workload::recording(Version::Http1).await;
+    let ingress = world.ingress(workload.address).await;
+    let egress = world.egress(ingress.address()).await;
+    let mut caller = TcpStream::connect(egress.address()).await.unwrap();
+    let head = "POST /mcp HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n\
+                content-length: 2\r\n\r\n";
+    caller.write_all(head.as_bytes()).await.unwrap();
+    let interim = read_until(&mut caller, "\r\n\r\n").await;
+    assert!(interim.starts_with("HTTP/1.1 100"), "{interim}");
+    caller.write_all(b"{}").await.unwrap();
+    let answer = read_until(&mut caller, "ok").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(next_seen(&mut calls).await.body, "{}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workload_of_a_federated_domain_is_known_by_its_own_authority() {
+    let world = World::new();
+    let friend = TestDomain::new("friend.org");
+    let (workload, mut calls) = Workload::recording(Version::Http1).await;
+    let ingress = world
+        .sidecar(MCP)
+        .trust(&friend)
+        .inbound(&format!(
+            "listen = \"127.0.0.1:0\"\nworkload = \"http://{}\"\n\
+             allow = [\"spiffe://friend.org/agent/*\"]",
+            workload.address
+        ))
+        .start()
+        .await;
+    let svid = friend.leaf("/agent/bob").issue();
+    let egress = world.sidecar_with(&svid).trust(&friend);
+    let egress = egress.to_peer(ingress.address()).start().await;
+    let mut client = Client::http1(egress.address()).await;
+    assert_eq!(client.get("/").await.body, "ok");
+    let seen = next_seen(&mut calls).await;
+    let xfcc = seen.values("x-forwarded-client-cert");
+    assert!(
+        xfcc[0].contains("URI=spiffe://friend.org/agent/bob"),
+        "{xfcc:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_after_a_hello_retry_request_is_as_good() {
+    let world = World::new();
+    let workload = Workload::ok().await;
+    let ingress = world.ingress(workload.address).await;
+    // Guesses wrong at first: a share for a group that is not accepted.
+    let agent = world
+        .agent()
+        .groups(&[kx_group::MLKEM768, kx_group::X25519MLKEM768]);
+    let mut client = agent.http2(ingress.address()).await;
+    assert_eq!(client.get("/").await.body, "ok");
+    let opened = ingress.records.event("connection.open").await;
+    assert_eq!(opened["group"], "X25519MLKEM768");
+    assert_ne!(opened["handshake"], "full", "{opened}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_connection_makes_a_full_handshake() {
+    let world = World::new();
+    let workload = Workload::ok().await;
+    let ingress = world.ingress(workload.address).await;
+    let connector = world.agent().alpn("http/1.1").resuming();
+    for _ in 0..2 {
+        let mut stream = connector.connect(ingress.address()).await.unwrap();
+        let request = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        raw_call(&mut stream, request).await;
+        let (_, connection) = stream.get_ref();
+        assert_eq!(connection.handshake_kind(), Some(HandshakeKind::Full));
+        assert_eq!(connection.tls13_tickets_received(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_was_opened_is_closed_on_record() {
+    let world = World::new();
+    let workload = Workload::ok().await;
+    let ingress = world.ingress(workload.address).await;
+    let mut client = world.agent().http2(ingress.address()).await;
+    client.get("/").await;
+    let opened = ingress.records.event("connection.open").await;
+    drop(client);
+    let closed = ingress.records.event("connection.close").await;
+    assert_eq!(closed["connection"], opened["connection"]);
 }

@@ -4,10 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 
 use pqlane::app::Ended;
 use pqlane::deny::DenyReason;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use crate::support::frames::{GET, GOAWAY, HEADERS, WHOLE, frame, greet, until_frame};
 use crate::support::http::{
     Client, Hand, Version, Workload, empty, expect_bytes, expect_end, full, held, next_bytes, serve,
 };
@@ -33,31 +34,49 @@ async fn streams() -> (Workload, UnboundedReceiver<Hand>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_turns_while_a_stopped_process_finishes_its_streams() {
+    let world = World::new();
+    let (workload, mut opened) = streams().await;
+    let setup = world.sidecar(MCP).admin();
+    let setup = setup.to_workload_with(workload.address, "name = \"lane\"");
+    let mut process = Process::run(&setup.file());
+    let admin = process.listener("admin").await;
+    let mut client = world.agent().http2(process.listener("lane").await).await;
+    let request = client.request("GET", "/sse").body(empty()).unwrap();
+    let body = client.send(request).await.into_body();
+    let hand = within("stream", opened.recv()).await.unwrap();
+    let mut ready = Client::http1(admin).await;
+    assert_eq!(ready.get("/readyz").await.status, 200);
+
+    process.signal("TERM");
+    within("readiness to turn", async {
+        // As probes do: a connection each time.
+        while Client::http1(admin).await.get("/readyz").await.status != 503 {}
+    })
+    .await;
+    assert_eq!(Client::http1(admin).await.get("/livez").await.status, 200);
+    assert_eq!(Client::http1(admin).await.get("/metrics").await.status, 200);
+    drop((hand, body));
+    assert_eq!(code(process.exit().await), "0", "{}", process.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_process_lets_its_streams_end_and_exits_well() {
     let world = World::new();
     let (workload, mut opened) = streams().await;
-    let setup = world
-        .sidecar(MCP)
-        .admin()
-        .to_workload_with(workload.address, "name = \"lane\"");
+    let setup = world.sidecar(MCP);
+    let setup = setup.to_workload_with(workload.address, "name = \"lane\"");
     let records = setup.records();
     let mut process = Process::run(&setup.file());
     let lane = process.listener("lane").await;
-    let admin = process.listener("admin").await;
     let mut client = world.agent().http2(lane).await;
     let request = client.request("GET", "/sse").body(empty()).unwrap();
     let mut body = client.send(request).await.into_body();
     let hand = within("stream", opened.recv()).await.unwrap();
     hand.send("data: before\n\n").await;
     expect_bytes(&mut body, "data: before\n\n").await;
-    assert_eq!(Client::http1(admin).await.get("/readyz").await.status, 200);
 
     process.signal("TERM");
-    within("readiness to turn", async {
-        while Client::http1(admin).await.get("/readyz").await.status != 503 {}
-    })
-    .await;
-    assert_eq!(Client::http1(admin).await.get("/livez").await.status, 200);
     within("refusal of new connections", async {
         while TcpStream::connect(lane).await.is_ok() {}
     })
@@ -148,50 +167,16 @@ async fn a_caller_of_the_egress_keeps_its_stream_while_it_drains() {
     }
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = vec![len[1], len[2], len[3], kind, flags];
-    frame.extend_from_slice(&stream.to_be_bytes());
-    frame.extend_from_slice(payload);
-    frame
-}
-
-/// Reads frames until one of this kind on this stream; gives its payload.
-async fn until_frame(io: &mut (impl AsyncReadExt + Unpin), kind: u8, stream: u32) -> Vec<u8> {
-    within("frame", async {
-        loop {
-            let mut head = [0; 9];
-            io.read_exact(&mut head).await.unwrap();
-            let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; len as usize];
-            io.read_exact(&mut payload).await.unwrap();
-            if head[3] == kind && head[5..] == stream.to_be_bytes() {
-                return payload;
-            }
-        }
-    })
-    .await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_on_its_way_when_draining_begins_is_carried() {
-    const HEADERS: u8 = 1;
-    const GOAWAY: u8 = 7;
     let world = World::new();
     let (workload, mut opened) = streams().await;
     let mut ingress = world.ingress(workload.address).await;
     let agent = world.agent().alpn("h2");
     let mut stream = agent.connect(ingress.address()).await.unwrap();
-    // `:method: GET`, `:scheme: https`, `:path: /`, `:authority: localhost`
-    let request = b"\x82\x87\x84\x01\x09localhost";
-    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    stream.write_all(preface).await.unwrap();
-    stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
-    stream.write_all(&frame(4, 1, 0, &[])).await.unwrap();
-    stream
-        .write_all(&frame(HEADERS, 5, 1, request))
-        .await
-        .unwrap();
+    greet(&mut stream).await;
+    let request = frame(HEADERS, WHOLE, 1, GET);
+    stream.write_all(&request).await.unwrap();
     until_frame(&mut stream, HEADERS, 1).await;
     let first = within("stream", opened.recv()).await.unwrap();
 
@@ -199,10 +184,8 @@ async fn a_call_on_its_way_when_draining_begins_is_carried() {
     // RFC 9113 §6.8: after the first GOAWAY requests on their way are still taken.
     let goaway = until_frame(&mut stream, GOAWAY, 0).await;
     assert_eq!(goaway[..4], 0x7fff_ffff_u32.to_be_bytes());
-    stream
-        .write_all(&frame(HEADERS, 5, 3, request))
-        .await
-        .unwrap();
+    let request = frame(HEADERS, WHOLE, 3, GET);
+    stream.write_all(&request).await.unwrap();
     until_frame(&mut stream, HEADERS, 3).await;
     let second = within("stream", opened.recv()).await.unwrap();
     drop((first, second));

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, interval};
 
+use crate::support::frames::{GET, GOAWAY, HEADERS, RST_STREAM, WHOLE, frame, greet, until_frame};
 use crate::support::http::{
     Client, Version, Workload, empty, full, next_seen, raw_call, read_until,
 };
@@ -252,6 +253,47 @@ async fn a_head_that_is_no_http_gets_400_and_reaches_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_cannot_be_read_is_counted() {
+    let world = World::new();
+    let workload = Workload::ok().await;
+    let ingress = world.ingress(workload.address).await;
+    let egress = world.sidecar(AGENT).admin();
+    let egress = egress.limit("request_head_seconds = 1");
+    let egress = egress.to_peer(ingress.address()).start().await;
+    let long = "x".repeat(40 * 1024);
+    let cases = [
+        (DenyReason::MalformedRequest, "NOT HTTP\r\n\r\n".to_owned()),
+        (
+            DenyReason::HeadTooLarge,
+            format!("GET / HTTP/1.1\r\nhost: localhost\r\nx-long: {long}\r\n\r\n"),
+        ),
+        // Never finished: the limit on time ends it.
+        (
+            DenyReason::HeadTimeout,
+            "GET / HTTP/1.1\r\nhost:".to_owned(),
+        ),
+    ];
+    for (_, request) in &cases {
+        let mut stream = TcpStream::connect(egress.address()).await.unwrap();
+        raw_call(&mut stream, request).await;
+    }
+    let metrics = Client::http1(egress.listener("admin"))
+        .await
+        .get("/metrics")
+        .await;
+    let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+    for (reason, _) in cases {
+        let label = format!("reason=\"{}\"", reason.code());
+        let counted: u64 = text
+            .lines()
+            .filter(|line| line.contains(&label) && line.contains("listener=\"outbound\""))
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum();
+        assert_eq!(counted, 1, "{label} in {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_lengths_never_smuggle_a_second_request() {
     let world = World::new();
     let (workload, mut calls) = Workload::recording(Version::Http1).await;
@@ -398,37 +440,48 @@ async fn a_connection_without_a_request_is_closed_in_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_http2_connection_without_a_request_is_closed_in_time() {
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    let lane = Lane::with("connection_idle_seconds = 1\nrequest_head_seconds = 1").await;
+    let lane = Lane::with(
+        "connection_idle_seconds = 1\nrequest_head_seconds = 1\n\
+         h2_ping_seconds = 1\nh2_ping_timeout_seconds = 1",
+    )
+    .await;
     let peer = lane.world.agent().alpn("h2");
     // With a preface and answers to nothing; with a preface cut short; with nothing at all.
+    let mut open = Vec::new();
     for len in [preface.len(), 10, 0] {
         let mut silent = peer.connect(lane.ingress.address()).await.unwrap();
         silent.write_all(&preface[..len]).await.unwrap();
-        crate::support::http::read_to_end(&mut silent).await;
+        let end = crate::support::http::read_to_end(&mut silent);
+        let patience = crate::support::DEADLINE / 3;
+        if tokio::time::timeout(patience, end).await.is_err() {
+            open.push(format!("after {len} of {} bytes", preface.len()));
+        }
     }
+    assert!(open.is_empty(), "still open: {open:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_resets_takes_nobody_down() {
+async fn a_flood_of_resets_ends_its_connection_and_no_other() {
     let lane = Lane::new().await;
     let mut good = lane.world.agent().http2(lane.ingress.address()).await;
     let agent = lane.world.agent().alpn("h2");
-    let flood = agent.connect(lane.ingress.address()).await.unwrap();
-    let (mut sending, connection) = h2::client::handshake(flood).await.unwrap();
-    let connection = tokio::spawn(connection);
-    for _ in 0..3_000 {
-        let request = http::Request::get("http://localhost/flood")
-            .body(())
-            .unwrap();
-        let Ok(ready) = sending.ready().await else {
-            break;
-        };
-        sending = ready;
-        match sending.send_request(request, false) {
-            Ok((_, mut stream)) => stream.send_reset(h2::Reason::CANCEL),
-            Err(_) => break,
+    let stream = agent.connect(lane.ingress.address()).await.unwrap();
+    let (mut from, mut to) = tokio::io::split(stream);
+    let flood = tokio::spawn(async move {
+        greet(&mut to).await;
+        for number in 0..20_000 {
+            let stream = 2 * number + 1;
+            let mut frames = frame(HEADERS, WHOLE, stream, GET);
+            // CANCEL
+            frames.extend(frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]));
+            if to.write_all(&frames).await.is_err() {
+                break;
+            }
         }
-    }
+    });
+    let goaway = until_frame(&mut from, GOAWAY, 0).await;
+    // ENHANCE_YOUR_CALM
+    assert_eq!(goaway[4..8], [0, 0, 0, 11]);
     assert_eq!(good.get("/good").await.body, "ok");
-    connection.abort();
+    flood.abort();
 }

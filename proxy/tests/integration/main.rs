@@ -14,6 +14,8 @@ mod access;
 mod admin;
 mod audit;
 mod carried;
+#[cfg(feature = "demo")]
+mod demo;
 mod drain;
 mod headers;
 mod hostile;

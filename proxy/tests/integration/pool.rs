@@ -15,6 +15,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::server::TlsStream;
 
+use crate::support::frames::{
+    FIRST_FLAG, Frame, HEADERS, OK, PING, PREFACE, RST_STREAM, SETTINGS, WHOLE, frame,
+};
 use crate::support::http::{
     Body, Client, Hand, Version, Workload, empty, expect_bytes, full, held, nobody, raw_workload,
     read_until,
@@ -143,44 +146,20 @@ struct Tally {
     most_on_one: AtomicUsize,
 }
 
-/// One frame: type, flags, stream. The payload is of no interest.
-struct FrameHead {
-    kind: u8,
-    flags: u8,
-    stream: u32,
-    payload: Vec<u8>,
-}
-
+/// Reads a client's frames until it leaves.
 async fn read_frames(
     mut from: ReadHalf<TlsStream<TcpStream>>,
-    frames: mpsc::UnboundedSender<FrameHead>,
-) -> std::io::Result<()> {
-    from.read_exact(&mut [0; 24]).await?;
-    loop {
-        let mut head = [0; 9];
-        from.read_exact(&mut head).await?;
-        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; len as usize];
-        from.read_exact(&mut payload).await?;
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        let frame = FrameHead {
-            kind: head[3],
-            flags: head[4],
-            stream,
-            payload,
-        };
+    frames: mpsc::UnboundedSender<Frame>,
+) {
+    let mut preface = vec![0; PREFACE.len()];
+    if from.read_exact(&mut preface).await.is_err() {
+        return;
+    }
+    while let Ok(frame) = Frame::read(&mut from).await {
         if frames.send(frame).is_err() {
-            return Ok(());
+            return;
         }
     }
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = vec![len[1], len[2], len[3], kind, flags];
-    frame.extend_from_slice(&stream.to_be_bytes());
-    frame.extend_from_slice(payload);
-    frame
 }
 
 /// A peer that says it takes three streams, counts what it gets, and answers once the gate is open.
@@ -189,42 +168,37 @@ async fn three_at_a_time(
     tally: Arc<Tally>,
     mut gate: watch::Receiver<bool>,
 ) {
-    const SETTINGS: u8 = 4;
-    const PING: u8 = 6;
     let (from, mut to) = tokio::io::split(stream);
     let (sender, mut frames) = mpsc::unbounded_channel();
     tokio::spawn(read_frames(from, sender));
     // SETTINGS_MAX_CONCURRENT_STREAMS = 3
-    to.write_all(&frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 3]))
-        .await
-        .unwrap();
+    let settings = frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 3]);
+    to.write_all(&settings).await.unwrap();
     let mut open = HashSet::new();
     loop {
         tokio::select! {
-            frame_in = frames.recv() => match frame_in {
-                None => return,
-                Some(head) if head.kind == SETTINGS && head.flags & 1 == 0 => {
-                    to.write_all(&frame(SETTINGS, 1, 0, &[])).await.unwrap();
-                }
-                Some(head) if head.kind == PING && head.flags & 1 == 0 => {
-                    to.write_all(&frame(PING, 1, 0, &head.payload)).await.unwrap();
-                }
-                Some(head) if head.kind == 1 => {
-                    open.insert(head.stream);
+            next = frames.recv() => {
+                let Some(next) = next else { return };
+                if next.wants_ack_of(SETTINGS) {
+                    let ack = frame(SETTINGS, FIRST_FLAG, 0, &[]);
+                    to.write_all(&ack).await.unwrap();
+                } else if next.wants_ack_of(PING) {
+                    let ack = frame(PING, FIRST_FLAG, 0, &next.payload);
+                    to.write_all(&ack).await.unwrap();
+                } else if next.kind == HEADERS {
+                    open.insert(next.stream);
                     tally.arrived.fetch_add(1, Ordering::Relaxed);
                     tally.most_on_one.fetch_max(open.len(), Ordering::Relaxed);
+                } else if next.kind == RST_STREAM {
+                    open.remove(&next.stream);
                 }
-                Some(head) if head.kind == 3 => {
-                    open.remove(&head.stream);
-                }
-                Some(_) => {}
-            },
+            }
             _ = gate.changed() => {}
         }
         if *gate.borrow() {
             for stream in open.drain() {
-                // `:status: 200`, with END_HEADERS and END_STREAM.
-                to.write_all(&frame(1, 5, stream, &[0x88])).await.unwrap();
+                let answer = frame(HEADERS, WHOLE, stream, OK);
+                to.write_all(&answer).await.unwrap();
             }
         }
     }

@@ -32,6 +32,8 @@ reasons! {
     Draining: By("drain", "a_call_without_an_answer_at_the_deadline_is_told_that_the_lane_stops"),
     HandshakeAborted: By("hostile", "a_handshake_broken_off_is_on_record"),
     HandshakeTimeout: By("hostile", "a_handshake_that_stops_or_drips_is_cut"),
+    HeadTimeout: By("local", "a_head_that_cannot_be_read_is_counted"),
+    HeadTooLarge: By("local", "a_head_that_cannot_be_read_is_counted"),
     HostNotLocal: By("local", "a_host_that_is_not_local_is_refused"),
     IssuerUntrusted: By("hostile", "refuses_another_authority_that_claims_our_trust_domain"),
     MalformedRequest: By("local", "a_request_with_no_or_several_authorities_is_malformed"),

@@ -462,3 +462,35 @@ async fn a_post_is_sent_once_even_if_the_peer_closes_on_it() {
         assert_eq!(posts.load(Ordering::Relaxed), sent);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_before_the_requests_end_arrives() {
+    let world = World::new();
+    let workload = raw_workload(|mut stream| async move {
+        read_until(&mut stream, "\r\n\r\n").await;
+        let answer = b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig";
+        stream.write_all(answer).await.unwrap();
+        crate::support::http::read_to_end(&mut stream).await;
+    })
+    .await;
+    let ingress = world.ingress(workload).await;
+    let egress = world.egress(ingress.address()).await;
+    for mut client in [
+        Client::http1(egress.address()).await,
+        Client::http2(egress.address()).await,
+    ] {
+        let (hand, body) = held();
+        let request = client.request("POST", "/upload").body(body).unwrap();
+        let mut answer = client.send(request).await;
+        assert_eq!(answer.status(), 413);
+        expect_bytes(answer.body_mut(), "big").await;
+        drop(hand);
+    }
+    let mut client = Client::http1(egress.address()).await;
+    let request = client
+        .request("POST", "/upload")
+        .body(full(vec![0; 8_000_000]));
+    let mut answer = client.send(request.unwrap()).await;
+    assert_eq!(answer.status(), 413);
+    expect_bytes(answer.body_mut(), "big").await;
+}

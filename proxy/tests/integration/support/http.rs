@@ -461,8 +461,3 @@ pub(crate) async fn nobody() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
-
-/// Whether a body has more to give right now.
-pub(crate) fn has_ended(body: &Incoming) -> bool {
-    body.is_end_stream()
-}

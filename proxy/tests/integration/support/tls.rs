@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use pqlane_certs::clock::SystemClock;
 use pqlane_certs::testing::{TestDomain, TestSvid, allow, bundles, provider};
 use pqlane_certs::verifier::PeerVerifier;
-use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::client::{ClientSessionMemoryCache, ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -32,6 +32,7 @@ pub(crate) struct Peer {
     provider: Arc<CryptoProvider>,
     verifier: Arc<PeerVerifier>,
     alpn: Vec<Vec<u8>>,
+    resumption: Option<Arc<ClientSessionMemoryCache>>,
 }
 
 impl Peer {
@@ -42,6 +43,7 @@ impl Peer {
             provider: Arc::new(provider()),
             verifier: verifier(&world.domain, "spiffe://example.org/**"),
             alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            resumption: None,
         }
     }
 
@@ -74,6 +76,12 @@ impl Peer {
         self
     }
 
+    /// Resumes its sessions where the other side lets it.
+    pub(crate) fn resuming(mut self) -> Self {
+        self.resumption = Some(Arc::new(ClientSessionMemoryCache::new(8)));
+        self
+    }
+
     /// Accepts these IDs of a domain only.
     pub(crate) fn accepting(mut self, domain: &TestDomain, pattern: &str) -> Self {
         self.verifier = verifier(domain, pattern);
@@ -92,7 +100,10 @@ impl Peer {
             .with_custom_certificate_verifier(self.verifier.clone())
             .with_client_cert_resolver(resolver);
         config.alpn_protocols = self.alpn.clone();
-        config.resumption = Resumption::disabled();
+        config.resumption = match &self.resumption {
+            Some(tickets) => Resumption::store(tickets.clone()),
+            None => Resumption::disabled(),
+        };
         config
     }
 
