@@ -18,7 +18,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData,
     SanType,
 };
-use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
@@ -27,6 +27,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::clock::{Clock, Rfc3339};
 use crate::leaf::{self, Validity};
+use crate::pem_problem::PemProblem;
 use crate::secret::SecretPem;
 use crate::spiffe_id::{SpiffeId, TrustDomain};
 use crate::svid::SvidError;
@@ -145,15 +146,15 @@ impl Authority {
 
     /// Takes up a CA for the trust domain that its certificate names.
     fn decode(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Self, AuthorityError> {
-        let certificate =
-            CertificateDer::from_pem_slice(certificate_pem).map_err(AuthorityError::Pem)?;
+        let certificate = CertificateDer::from_pem_slice(certificate_pem)
+            .map_err(|error| AuthorityError::Pem(error.into()))?;
         let parsed = leaf::parse_certificate(&certificate).map_err(AuthorityError::Certificate)?;
         check_is_ca(&parsed)?;
         let trust_domain = read_trust_domain(&parsed)?;
         let validity = Validity::of(&parsed);
 
-        let mut pkcs8 =
-            PrivatePkcs8KeyDer::from_pem_slice(key_pem).map_err(AuthorityError::KeyPem)?;
+        let mut pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(key_pem)
+            .map_err(|error| AuthorityError::KeyPem(error.into()))?;
         let key = KeyPair::try_from(pkcs8.secret_pkcs8_der()).map(Zeroizing::new);
         pkcs8.zeroize();
         let key = key.map_err(AuthorityError::Key)?;
@@ -283,7 +284,7 @@ pub enum AuthorityError {
     KeyMismatch,
     /// The CA key is not PEM.
     #[error("the CA key is not a PEM section PRIVATE KEY (PKCS#8)")]
-    KeyPem(#[source] pem::Error),
+    KeyPem(#[source] PemProblem),
     /// The ID has no path. Spec: X509-SVID §3.1.
     #[error("{id} has no path: an SVID is issued for an ID such as {id}/agent")]
     NoPath {
@@ -314,7 +315,7 @@ pub enum AuthorityError {
     },
     /// The CA certificate is not PEM.
     #[error("the CA certificate is not a PEM section CERTIFICATE")]
-    Pem(#[source] pem::Error),
+    Pem(#[source] PemProblem),
     /// The lifetime cannot be written into a certificate.
     #[error("a lifetime of {} s is not accepted: give at least 1 s, ending before the year 10000", ttl.as_secs())]
     Ttl {

@@ -9,11 +9,12 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use webpki::anchor_from_trusted_cert;
 
 use crate::leaf::{self, Validity};
+use crate::pem_problem::PemProblem;
 use crate::spiffe_id::TrustDomain;
 use crate::svid::SvidError;
 
@@ -48,7 +49,7 @@ impl TrustBundle {
             validities: Vec::new(),
         };
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            bundle.add(&certificate.map_err(BundleError::Pem)?)?;
+            bundle.add(&certificate.map_err(|error| BundleError::Pem(error.into()))?)?;
         }
         if bundle.anchors.is_empty() {
             return Err(BundleError::Empty {
@@ -188,7 +189,7 @@ pub enum BundleError {
     },
     /// The text is not PEM.
     #[error("the bundle is not valid PEM")]
-    Pem(#[source] pem::Error),
+    Pem(#[source] PemProblem),
     /// There are more than [`MAX_ROOTS`] certificates.
     #[error("the bundle has more than {MAX_ROOTS} certificates")]
     TooManyRoots,

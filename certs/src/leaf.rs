@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::error::X509Error;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::oid_registry::OID_X509_EXT_BASIC_CONSTRAINTS;
+use x509_parser::oid_registry::{OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_KEY_USAGE, Oid};
 use x509_parser::prelude::FromDer;
 
 use crate::spiffe_id::SpiffeId;
@@ -53,8 +53,10 @@ impl Leaf {
         let certificate = parse_certificate(der)?;
         check_basic_constraints(&certificate)?;
         check_key_usage(&certificate)?;
+        let spiffe_id = read_spiffe_id(&certificate)?;
+        check_encoding(der, &spiffe_id)?;
         Ok(Self {
-            spiffe_id: read_spiffe_id(&certificate)?,
+            spiffe_id,
             validity: Validity::of(&certificate),
             thumbprint: sha256(der),
         })
@@ -151,13 +153,17 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     sum
 }
 
+/// Identifier of a BIT STRING and of a SEQUENCE (X.690 §8.6, §8.9).
+const TAG_BIT_STRING: u8 = 0x03;
+const TAG_SEQUENCE: u8 = 0x30;
+
 /// X509-SVID §4.1 and §5.2: cA is false in a leaf. RFC 5280 §4.2.1.9 makes false the default of an
 /// absent extension.
 fn check_basic_constraints(certificate: &X509Certificate<'_>) -> Result<(), SvidError> {
     if is_ca(certificate)? {
         return Err(SvidError::LeafIsCa);
     }
-    Ok(())
+    check_tag(certificate, &OID_X509_EXT_BASIC_CONSTRAINTS, TAG_SEQUENCE)
 }
 
 /// X509-SVID §4.3: keyUsage is there with digitalSignature, without keyCertSign and cRLSign.
@@ -175,7 +181,34 @@ fn check_key_usage(certificate: &X509Certificate<'_>) -> Result<(), SvidError> {
     if usage.value.crl_sign() {
         return Err(SvidError::LeafSignsCrls);
     }
-    Ok(())
+    check_tag(certificate, &OID_X509_EXT_KEY_USAGE, TAG_BIT_STRING)
+}
+
+/// Path validation reads the certificate with another parser, which is stricter. It must be able to, and must
+/// take the same for the URI; a critical extension that it does not know it names itself, later.
+fn check_encoding(der: &CertificateDer<'_>, id: &SpiffeId) -> Result<(), SvidError> {
+    match webpki::EndEntityCert::try_from(der) {
+        Ok(certificate) if certificate.valid_uri_names().eq([id.as_str()]) => Ok(()),
+        Err(webpki::Error::UnsupportedCriticalExtension) => Ok(()),
+        Ok(_) | Err(_) => Err(SvidError::NotDer),
+    }
+}
+
+/// The parser looks at the number of a tag only; DER has one form of each (X.690 §8.1.2).
+fn check_tag(
+    certificate: &X509Certificate<'_>,
+    extension: &Oid<'_>,
+    tag: u8,
+) -> Result<(), SvidError> {
+    let mut values = certificate
+        .extensions()
+        .iter()
+        .filter(|found| found.oid == *extension)
+        .map(|found| found.value.first());
+    match values.all(|first| first == Some(&tag)) {
+        true => Ok(()),
+        false => Err(SvidError::Malformed(X509Error::InvalidExtensions)),
+    }
 }
 
 /// X509-SVID §2: exactly one URI among the alternative names; §3.1: its path is not empty.

@@ -18,6 +18,7 @@ pub mod verifier;
 pub mod source;
 
 pub mod authority;
+pub mod pem_problem;
 pub mod secret;
 
 #[cfg(any(test, feature = "testing"))]

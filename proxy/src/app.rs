@@ -1,40 +1,31 @@
 //! From configuration to a running process: build, bind, run.
 
+mod shared;
+
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pqlane_certs::clock::{Clock, SystemClock};
-use pqlane_certs::source::{Identity, SourceError};
-use pqlane_certs::spiffe_id::AllowList;
-use pqlane_certs::verifier::PeerVerifier;
+use pqlane_certs::source::SourceError;
+use pqlane_handshake::KxPolicyError;
 use pqlane_handshake::provider::provider;
-use pqlane_handshake::{KxPolicy, KxPolicyError};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::accept::{Accepted, BoundAddress, Listener, Runner, accept_until};
 use crate::admin::Admin;
-use crate::config::{
-    Config, InboundConfig, ListenAddress, OutboundConfig, PeerConfig, WorkloadAddress,
-};
+use crate::config::{Config, ListenAddress};
 use crate::crew::Crews;
-use crate::drain::{self, Drain, Phase, Stop};
+use crate::drain::{self, Phase, Stop};
 use crate::guard::PullCause;
-use crate::headers::UpstreamName;
-use crate::inbound::{HostSeen, Inbound};
-use crate::lane::{Direction, LaneLog};
-use crate::limits::Limits;
+use crate::inbound::Inbound;
 use crate::metrics::{ListenerMetrics, Metrics};
 use crate::outbound::Outbound;
-use crate::pool::{Address, Connector, Upstream};
-use crate::readiness::Readiness;
 use crate::record::{Flushed, RecordError, Recorder, Sink};
-use crate::routes::{InboundRoutes, LocalSide, OutboundRoutes, PathRoute};
 use crate::session::Sessions;
 use crate::task;
-use crate::tls::{TlsClient, TlsServer, TlsSide};
-use crate::transport::HttpVersion;
+use shared::Shared;
 
 /// How long the last records may take to be written at the end.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
@@ -72,20 +63,6 @@ pub struct App {
     admin: Option<(ListenAddress, Arc<Admin>)>,
     shared: Shared,
     stop: Stop,
-}
-
-/// What all listeners share.
-#[derive(Debug, Clone)]
-struct Shared {
-    identity: Identity,
-    kx_policy: KxPolicy,
-    limits: Limits,
-    clock: Arc<dyn Clock>,
-    handshakes: Arc<Semaphore>,
-    sessions: Arc<Sessions>,
-    recorder: Recorder,
-    metrics: Arc<Metrics>,
-    drain: Drain,
 }
 
 impl App {
@@ -324,148 +301,5 @@ impl Bound {
         self.addresses.push((name, bound));
         self.listeners.push((listener, metrics, service));
         Ok(())
-    }
-}
-
-impl Shared {
-    fn tls_side(&self, allow: AllowList) -> TlsSide {
-        let verifier = PeerVerifier::new(
-            Arc::clone(self.identity.bundles()),
-            allow,
-            &provider(&self.kx_policy),
-            Arc::clone(&self.clock),
-        );
-        TlsSide::new(
-            self.kx_policy.clone(),
-            Arc::new(verifier),
-            &self.limits,
-            Arc::clone(&self.handshakes),
-        )
-    }
-
-    fn lane_log(&self, direction: Direction, name: String) -> LaneLog {
-        LaneLog {
-            direction,
-            name,
-            local: self.identity.svid().id().clone(),
-            recorder: self.recorder.clone(),
-            metrics: Arc::clone(&self.metrics),
-            sessions: Arc::clone(&self.sessions),
-        }
-    }
-
-    fn inbound(&self, config: InboundConfig) -> Result<(ListenAddress, Arc<Inbound>), BuildError> {
-        let InboundConfig {
-            name,
-            listen,
-            workload,
-            grpc_workload,
-            allow,
-            preserve_host,
-            paths,
-        } = config;
-        let routes = InboundRoutes {
-            workload: self.workload(&workload, HttpVersion::H1),
-            grpc_workload: grpc_workload.map(|grpc| self.workload(&grpc, HttpVersion::H2)),
-            paths: paths
-                .into_iter()
-                .map(|(prefix, allow)| PathRoute { prefix, allow })
-                .collect(),
-        };
-        let inbound = Inbound {
-            tls: TlsServer::new(self.tls_side(allow), self.identity.svid())?,
-            routes,
-            host_seen: match preserve_host {
-                true => HostSeen::Callers,
-                false => HostSeen::Workloads,
-            },
-            metrics: self.metrics.listener(&name),
-            lane: self.lane_log(Direction::Inbound, name),
-            limits: self.limits.clone(),
-            drain: self.drain.clone(),
-        };
-        Ok((listen, Arc::new(inbound)))
-    }
-
-    fn outbound(
-        &self,
-        config: OutboundConfig,
-    ) -> Result<(ListenAddress, Arc<Outbound>), BuildError> {
-        let OutboundConfig {
-            name,
-            listen,
-            default,
-            routes,
-        } = config;
-        let mut by_authority = std::collections::HashMap::new();
-        for (authorities, peer) in routes {
-            let upstream = self.peer(peer)?;
-            for authority in authorities {
-                by_authority.insert(authority, Arc::clone(&upstream));
-            }
-        }
-        let outbound = Outbound {
-            routes: OutboundRoutes {
-                side: match listen {
-                    ListenAddress::Tcp(_) => LocalSide::Port,
-                    ListenAddress::Unix(_) => LocalSide::Socket,
-                },
-                default: default.map(|peer| self.peer(peer)).transpose()?,
-                by_authority,
-            },
-            local: self.identity.svid().id().clone(),
-            sessions: Arc::clone(&self.sessions),
-            recorder: self.recorder.clone(),
-            metrics: self.metrics.listener(&name),
-            name,
-            limits: self.limits.clone(),
-            drain: self.drain.clone(),
-        };
-        Ok((listen, Arc::new(outbound)))
-    }
-
-    fn workload(&self, address: &WorkloadAddress, version: HttpVersion) -> Arc<Upstream> {
-        let (authority, address) = match address {
-            WorkloadAddress::Http(authority) => {
-                (authority.clone(), Address::Tcp(authority.to_string()))
-            }
-            WorkloadAddress::Unix(path) => (
-                http::uri::Authority::from_static("localhost"),
-                Address::Unix(path.clone()),
-            ),
-        };
-        let name = UpstreamName::new(http::uri::Scheme::HTTP, authority);
-        Upstream::new(name, Connector::Plain { address, version }, &self.limits)
-    }
-
-    fn peer(&self, config: PeerConfig) -> Result<Arc<Upstream>, BuildError> {
-        let PeerConfig {
-            label,
-            connect,
-            server_name,
-            authority,
-            allow,
-        } = config;
-        let connector = Connector::Lane {
-            address: Address::Tcp(connect.authority().to_string()),
-            name: server_name,
-            tls: TlsClient::new(self.tls_side(allow), self.identity.svid())?,
-            log: self.lane_log(Direction::Outbound, label),
-        };
-        let name = UpstreamName::new(http::uri::Scheme::HTTPS, authority);
-        Ok(Upstream::new(name, connector, &self.limits))
-    }
-
-    fn admin(&self) -> Admin {
-        Admin {
-            readiness: Readiness {
-                drain: self.drain.clone(),
-                recorder: self.recorder.clone(),
-                svid_not_after: self.identity.svid().leaf().not_after(),
-                clock: Arc::clone(&self.clock),
-            },
-            metrics: Arc::clone(&self.metrics),
-            limits: self.limits.clone(),
-        }
     }
 }

@@ -83,9 +83,9 @@ fn strip_connection(headers: &mut HeaderMap) {
     let nominated: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|names| names.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+        // By bytes: one odd byte in the list must not save the names beside it.
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .filter(|name| *name != TE)
         .collect();
     for name in nominated {
@@ -95,17 +95,14 @@ fn strip_connection(headers: &mut HeaderMap) {
 }
 
 fn keep_te_trailers(headers: &mut HeaderMap) {
-    if let Some(te) = headers.get(TE)
-        && te.as_bytes() != b"trailers"
-    {
-        let wants_trailers = te.to_str().is_ok_and(|te| {
-            te.split(',')
-                .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
-        });
-        headers.remove(TE);
-        if wants_trailers {
-            headers.insert(TE, HeaderValue::from_static("trailers"));
-        }
+    let wants_trailers = headers
+        .get_all(TE)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"));
+    headers.remove(TE);
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
     }
 }
 

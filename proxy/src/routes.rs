@@ -98,13 +98,25 @@ pub(crate) fn is_plain(path: &str) -> bool {
     if path.contains([';', '\\']) {
         return false;
     }
-    path.split('%').skip(1).all(|after| {
-        let encoded = after
-            .get(..2)
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        // Two bytes of UTF-8 and the like must be encoded; they mean one thing.
-        encoded.is_some_and(|byte| byte >= 0x80 || byte == b' ')
-    })
+    decoded_where_needed(path).is_some_and(|bytes| String::from_utf8(bytes).is_ok())
+}
+
+/// A path with its percent-encoding taken off, if only such bytes are encoded as have to be: a space, and what
+/// is not ASCII. What that makes of it must be UTF-8, or two programs could read it as two things.
+fn decoded_where_needed(path: &str) -> Option<Vec<u8>> {
+    let mut parts = path.split('%');
+    let mut decoded = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (hex, rest) = part.split_at_checked(2)?;
+        let is_hex = hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let byte = u8::from_str_radix(hex, 16).ok().filter(|_| is_hex)?;
+        if byte.is_ascii() && byte != b' ' {
+            return None;
+        }
+        decoded.push(byte);
+        decoded.extend_from_slice(rest.as_bytes());
+    }
+    Some(decoded)
 }
 
 /// Who may use a local listener, and so which `Host` and `Origin` are believed.

@@ -1,13 +1,12 @@
 //! Why a certificate, a chain or a key is not an X.509-SVID.
 
-use std::sync::Arc;
-
 use rustls_pki_types::{UnixTime, pem};
 use x509_parser::error::X509Error;
 
 use super::MAX_OWN_CHAIN;
 use crate::clock::Rfc3339;
 use crate::leaf::MAX_CERTIFICATE_LEN;
+use crate::pem_problem::PemProblem;
 use crate::spiffe_id::{SpiffeId, SpiffeIdError};
 
 /// Why a certificate is not the leaf of an X.509-SVID, or a chain and key are not ours to use.
@@ -38,7 +37,7 @@ pub enum SvidError {
     KeyMismatch(#[source] rustls::Error),
     /// The key file is not PEM.
     #[error("the private key is not valid PEM")]
-    KeyPem(#[source] Arc<pem::Error>),
+    KeyPem(#[source] PemProblem),
     /// The TLS provider cannot use the key.
     #[error(
         "the private key cannot be used: an unencrypted ECDSA, Ed25519, RSA or ML-DSA key is accepted"
@@ -53,6 +52,9 @@ pub enum SvidError {
     /// keyUsage sets cRLSign. Spec: X509-SVID §4.3, §5.2.
     #[error("the leaf certificate may sign CRLs: keyUsage must not set cRLSign")]
     LeafSignsCrls,
+    /// Two readers find different things in it: its encoding is not DER.
+    #[error("the certificate is not encoded as DER requires")]
+    NotDer,
     /// The certificate is not DER that can be read.
     #[error("the certificate is malformed")]
     Malformed(#[source] X509Error),
@@ -99,7 +101,7 @@ pub enum SvidError {
     },
     /// The chain is not PEM.
     #[error("the certificate chain is not valid PEM")]
-    Pem(#[source] Arc<pem::Error>),
+    Pem(#[source] PemProblem),
     /// Bytes follow the certificate.
     #[error("{len} bytes follow the certificate: exactly one DER certificate is accepted")]
     TrailingBytes {
@@ -125,7 +127,7 @@ impl SvidError {
             Self::LeafIsCa => "leaf-is-ca",
             Self::LeafSignsCertificates => "leaf-signs-certificates",
             Self::LeafSignsCrls => "leaf-signs-crls",
-            Self::Malformed(_) | Self::Pem(_) | Self::TrailingBytes { .. } => {
+            Self::Malformed(_) | Self::Pem(_) | Self::TrailingBytes { .. } | Self::NotDer => {
                 "malformed-certificate"
             }
             Self::ManyKeys => "many-keys",
@@ -167,15 +169,16 @@ impl SvidError {
             | Self::NotYetValid { .. }
             | Self::Pem(_)
             | Self::TrailingBytes { .. }
+            | Self::NotDer
             | Self::UriNotText => false,
         }
     }
 
     pub(super) fn pem(source: pem::Error) -> Self {
-        Self::Pem(Arc::new(source))
+        Self::Pem(source.into())
     }
 
     pub(super) fn key_pem(source: pem::Error) -> Self {
-        Self::KeyPem(Arc::new(source))
+        Self::KeyPem(source.into())
     }
 }

@@ -70,7 +70,8 @@ fn hop_by_hop_fields_and_what_connection_names_end_here() {
         ("keep-alive", "timeout=5"),
         ("transfer-encoding", "chunked"),
         ("upgrade", "websocket"),
-        ("te", "gzip, trailers"),
+        ("te", "gzip"),
+        ("te", "deflate, trailers"),
         ("accept", "*/*"),
     ]);
     strip_hop_by_hop(&mut headers);

@@ -57,6 +57,7 @@ fn a_path_route_covers_whole_segments_and_the_longest_one_decides() {
     assert_eq!(asked("/mcp/admin"), Some(DenyReason::RouteNotAllowed));
     assert_eq!(asked("/mcp/admin/x"), Some(DenyReason::RouteNotAllowed));
     assert_eq!(asked("/elsewhere"), None);
+    assert_eq!(asked("/caf%C3%A9%20noir"), None);
     for odd in [
         "/mcp/%61dmin",
         "/mcp%2fadmin",
@@ -65,6 +66,8 @@ fn a_path_route_covers_whole_segments_and_the_longest_one_decides() {
         "/x/../mcp/admin",
         "/mcp/admin;x",
         "/mcp/a%zz",
+        "/%c0%ae%c0%ae/mcp/admin",
+        "/mcp/%+1",
     ] {
         assert_eq!(asked(odd), Some(DenyReason::AmbiguousPath), "{odd}");
     }

@@ -1,0 +1,71 @@
+//! The roots of a trust domain, from PEM.
+//!
+//! Input: PEM.
+
+use pqlane_certs::bundle::{BundleError, MAX_ROOTS, TrustBundle, TrustBundles};
+use pqlane_certs::spiffe_id::{SpiffeIdError, TrustDomain};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use crate::Verdict;
+use crate::der::Extensions;
+use crate::leaf::KEY_CERT_SIGN;
+use crate::message::whole_message;
+
+/// Reads a bundle; every root of one that is accepted may sign certificates.
+///
+/// # Panics
+/// When an invariant does not hold.
+pub fn run(bytes: &[u8]) -> Verdict {
+    let named: Result<TrustDomain, SpiffeIdError> = "example.org".parse();
+    let Ok(trust_domain) = named else {
+        return Verdict::Refused;
+    };
+    let read = TrustBundle::from_pem(trust_domain.clone(), bytes);
+    match &read {
+        Ok(bundle) => check(bundle, &trust_domain, bytes),
+        Err(error) => check_refusal(error),
+    }
+    Verdict::of(&read)
+}
+
+fn check(bundle: &TrustBundle, trust_domain: &TrustDomain, pem: &[u8]) {
+    assert_eq!(bundle.trust_domain(), trust_domain);
+    assert!((1..=MAX_ROOTS).contains(&bundle.roots().len()));
+    let sections = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
+    let certificates: Vec<CertificateDer<'_>> = sections.collect();
+    assert_eq!(bundle.roots().len(), certificates.len());
+
+    for (der, root) in certificates.iter().zip(bundle.roots()) {
+        // X509-SVID §3.2 and §4.3.
+        let extensions = Extensions::of(der);
+        assert!(extensions.is_some(), "not read by the second reader");
+        let extensions = extensions.unwrap_or_default();
+        assert!(extensions.is_ca);
+        let signs = |usage| usage & KEY_CERT_SIGN != 0;
+        assert!(extensions.key_usage.is_none_or(signs));
+        // The anchor is of this certificate: its name and key are parts of it.
+        for part in [&*root.subject, &*root.subject_public_key_info] {
+            assert!(der.windows(part.len().max(1)).any(|window| window == part));
+        }
+    }
+
+    // A trust domain has one bundle.
+    let mut bundles = TrustBundles::new();
+    assert!(bundles.insert(bundle.clone()).is_ok());
+    assert!(bundles.insert(bundle.clone()).is_err());
+    assert_eq!(bundles.trust_domains().collect::<Vec<_>>(), [trust_domain]);
+}
+
+fn check_refusal(error: &BundleError) {
+    let message = whole_message(error);
+    match error {
+        BundleError::Malformed { position, .. }
+        | BundleError::NotAnAnchor { position, .. }
+        | BundleError::NotCa { position } => {
+            assert!((1..=MAX_ROOTS).contains(position), "{message}");
+        }
+        BundleError::Empty { .. } | BundleError::Pem(_) | BundleError::TooManyRoots => {}
+        BundleError::Twice { .. } => assert_eq!(message, "", "only one was read"),
+    }
+}

@@ -1,0 +1,71 @@
+//! A configuration file.
+//!
+//! Input: its text.
+
+use pqlane::config::{ConfigError, Place};
+use pqlane::hostile::read_config;
+
+use crate::Verdict;
+use crate::message::whole_message;
+
+/// The name under which the text is read.
+const FILE: &str = "fuzz.toml";
+
+/// Reads the text twice, with the same outcome; every refusal says where.
+///
+/// # Panics
+/// When an invariant does not hold.
+pub fn run(bytes: &[u8]) -> Verdict {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Verdict::Refused;
+    };
+    let read = read_config(text);
+    let again = read_config(text);
+    match (&read, again) {
+        (Ok(config), Ok(again)) => {
+            let described = config.describe();
+            assert_eq!(described, again.describe());
+            check_groups(&described);
+            // Without a listener there is no configuration.
+            assert!(described.contains("bound "), "{described}");
+        }
+        (Err(error), Err(again)) => {
+            assert_eq!(whole_message(error), whole_message(&again));
+            check_error(error, text);
+        }
+        (Ok(_), Err(_)) | (Err(_), Ok(_)) => assert!(read.is_err() && read.is_ok(), "{text}"),
+    }
+    Verdict::of(&read)
+}
+
+/// Whatever is configured, no group is classical.
+fn check_groups(described: &str) {
+    let first = described.lines().next().unwrap_or_default();
+    let groups = first.strip_prefix("key exchange: require hybrid, ");
+    assert!(groups.is_some(), "{described}");
+    for group in groups.unwrap_or_default().split(", ") {
+        assert!(group.contains("MLKEM"), "{described}");
+    }
+}
+
+fn check_error(error: &ConfigError, text: &str) {
+    let message = error.to_string();
+    let (place, said) = message.split_once(": ").unwrap_or_default();
+    assert!(place.starts_with(FILE), "{message}");
+    assert!(!said.trim().is_empty(), "{message}");
+    match error {
+        ConfigError::Field {
+            place: Place::File { line, .. },
+            field,
+            problem: _,
+        } => {
+            let lines = 1 + text.matches('\n').count();
+            assert!((1..=lines).contains(line), "{message}");
+            assert_eq!(place, format!("{FILE}:{line}"));
+            assert!(said.starts_with(&format!("{field}: ")), "{message}");
+        }
+        ConfigError::Parse { .. } => assert_eq!(place, FILE),
+        // From memory there is no command line and nothing to open.
+        ConfigError::Field { .. } | ConfigError::Read { .. } => assert_eq!(message, ""),
+    }
+}
