@@ -43,7 +43,7 @@ pub enum BuildError {
     },
     /// The SVID, its key or a bundle.
     #[error("no usable identity")]
-    Identity(#[from] SourceError),
+    Identity(#[source] Box<SourceError>),
     /// A configured group does not work.
     #[error("key exchange")]
     Kx(#[from] KxPolicyError),
@@ -53,6 +53,12 @@ pub enum BuildError {
     /// A configuration that TLS cannot use.
     #[error("TLS")]
     Tls(#[from] rustls::Error),
+}
+
+impl From<SourceError> for BuildError {
+    fn from(source: SourceError) -> Self {
+        Self::Identity(Box::new(source))
+    }
 }
 
 /// A process that is built and not yet bound.

@@ -135,11 +135,11 @@ impl Config {
             Some(names) => KxPolicy::from_names(names.as_ref())
                 .map_err(|error| origin.at(&names, "kx_groups", error.into()))?,
         };
-        if let Some(listen) = &admin {
-            if !listen.listen.as_ref().is_local() {
-                let problem = FieldProblem::RemoteAdmin(listen.listen.as_ref().clone());
-                return Err(origin.at(&listen.listen, "listen", problem));
-            }
+        if let Some(admin) = &admin
+            && !admin.listen.as_ref().is_local()
+        {
+            let problem = FieldProblem::RemoteAdmin(admin.listen.as_ref().clone());
+            return Err(origin.at(&admin.listen, "listen", problem));
         }
         let mut names = Names::default();
         Ok(Self {

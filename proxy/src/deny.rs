@@ -122,7 +122,6 @@ const fn row(
 impl DenyReason {
     /// The table.
     #[rustfmt::skip]
-    #[expect(clippy::too_many_lines, reason = "one row per reason")]
     pub const fn row(self) -> Row {
         use StatusCode as S;
         match self {

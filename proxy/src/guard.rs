@@ -124,7 +124,7 @@ mod tests {
     async fn pulling_wakes_every_holder_and_later_ones() {
         let guards = Guards::default();
         let held = guards.register();
-        let waiting = tokio::task::spawn(async move { pulled(&held).await });
+        let waiting = crate::task::spawn(async move { pulled(&held).await });
         let other = guards.register();
         tokio::task::yield_now().await;
         guards.pull(PullCause::DrainDeadline);

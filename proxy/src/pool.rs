@@ -23,7 +23,7 @@ use crate::headers::UpstreamName;
 use crate::limits::Limits;
 use crate::task;
 use crate::transport::HttpVersion;
-pub(crate) use connect::{Address, Connected, Connector};
+pub(crate) use connect::{Address, Connected, Connector, LaneConnector};
 pub(crate) use lease::{Driven, Lease, Sent, Unsent};
 use lease::{OwnConnection, SharedStream};
 

@@ -311,7 +311,7 @@ mod tests {
     async fn sniffed(sent: &[u8]) -> (HttpVersion, Vec<u8>) {
         let (mut peer, stream) = tokio::io::duplex(7);
         let sent = sent.to_vec();
-        tokio::task::spawn(async move { peer.write_all(&sent).await });
+        crate::task::spawn(async move { peer.write_all(&sent).await });
         let (version, mut rewound) = sniff(stream).await.unwrap();
         let mut all = Vec::new();
         rewound.read_to_end(&mut all).await.unwrap();

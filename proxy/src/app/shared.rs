@@ -20,7 +20,7 @@ use crate::lane::{Direction, LaneLog};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
-use crate::pool::{Address, Connector, Upstream};
+use crate::pool::{Address, Connector, LaneConnector, Upstream};
 use crate::readiness::Readiness;
 use crate::record::Recorder;
 use crate::routes::{InboundRoutes, LocalSide, OutboundRoutes, PathRoute};
@@ -164,12 +164,12 @@ impl Shared {
             authority,
             allow,
         } = config;
-        let connector = Connector::Lane {
+        let connector = Connector::Lane(Box::new(LaneConnector {
             address: Address::Tcp(connect.authority().to_string()),
             name: server_name,
             tls: TlsClient::new(self.tls_side(allow), self.identity.svid())?,
             log: self.lane_log(Direction::Outbound, label),
-        };
+        }));
         let name = UpstreamName::new(http::uri::Scheme::HTTPS, authority);
         Ok(Upstream::new(name, connector, &self.limits))
     }

@@ -59,17 +59,22 @@ impl Address {
 #[derive(Debug)]
 pub(crate) enum Connector {
     /// Hybrid mutual TLS to a peer; what is spoken is settled by ALPN.
-    Lane {
-        address: Address,
-        name: ServerName<'static>,
-        tls: TlsClient,
-        log: LaneLog,
-    },
+    Lane(Box<LaneConnector>),
     /// Plaintext to the workload, in the version it is known to speak.
     Plain {
         address: Address,
         version: HttpVersion,
     },
+}
+
+/// How a lane to a peer is made.
+#[derive(Debug)]
+pub(crate) struct LaneConnector {
+    pub(crate) address: Address,
+    /// What the ClientHello names.
+    pub(crate) name: ServerName<'static>,
+    pub(crate) tls: TlsClient,
+    pub(crate) log: LaneLog,
 }
 
 /// A connection that is ready for its first request, with what records say of it.
@@ -94,7 +99,7 @@ pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 impl Connector {
     pub(crate) fn assumed_version(&self) -> HttpVersion {
         match self {
-            Self::Lane { .. } => HttpVersion::H2,
+            Self::Lane(_) => HttpVersion::H2,
             Self::Plain { version, .. } => *version,
         }
     }
@@ -111,12 +116,13 @@ impl Connector {
                 let socket = Prompt::new(address.connect().await?, awaiting.clone());
                 start(socket, *version, awaiting, None, limits, held).await
             }
-            Self::Lane {
-                address,
-                name,
-                tls,
-                log,
-            } => {
+            Self::Lane(lane) => {
+                let LaneConnector {
+                    address,
+                    name,
+                    tls,
+                    log,
+                } = &**lane;
                 let socket = address.connect().await?;
                 let established = tls
                     .connect(name.clone(), socket)

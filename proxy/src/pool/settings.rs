@@ -61,8 +61,7 @@ pub fn read_first_frame(bytes: &[u8]) -> FirstFrame {
             )),
             _ => None,
         })
-        .filter(|(identifier, _)| *identifier == MAX_CONCURRENT_STREAMS)
-        .last();
+        .rfind(|(identifier, _)| *identifier == MAX_CONCURRENT_STREAMS);
     FirstFrame::MaxConcurrentStreams(limit.map_or(u32::MAX, |(_, value)| value))
 }
 
