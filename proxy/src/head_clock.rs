@@ -34,14 +34,14 @@ struct Clock {
 enum Stage {
     /// A request is being answered.
     Answering,
-    /// A head has begun.
-    Head { since: Instant },
+    /// A head has begun; since when is noted at the first look.
+    Head { since: Option<Instant> },
     /// Nothing came for too long.
     Idle,
     /// A head took too long.
     Over,
-    /// Nothing has come since the last answer.
-    Waiting { since: Instant, reads: u64 },
+    /// Nothing has come since the last answer; since when is noted at the first look.
+    Waiting { since: Option<Instant>, reads: u64 },
 }
 
 impl HeadClock {
@@ -62,19 +62,28 @@ impl HeadClock {
         }
     }
 
-    /// How often to look; a deadline is met this much late at most.
+    /// How often to look; a deadline is met at most twice this much late.
     pub(crate) fn look_every(&self) -> Duration {
-        self.0.head / 2
+        self.0.head / 4
     }
 
     /// Finds out whether time is up. The connection has to be polled after.
     pub(crate) fn look(&self) {
         let now = Instant::now();
         let mut stage = self.0.stage();
-        let passed = |since| now.saturating_duration_since(since);
-        *stage = match self.0.begun(*stage, now) {
-            Stage::Head { since } if passed(since) >= self.0.head => Stage::Over,
-            Stage::Waiting { since, .. } if passed(since) >= self.0.idle => Stage::Idle,
+        let passed = |since: Option<Instant>, limit| {
+            since.is_some_and(|since| now.saturating_duration_since(since) >= limit)
+        };
+        *stage = match self.0.begun(*stage) {
+            Stage::Head { since } if passed(since, self.0.head) => Stage::Over,
+            Stage::Head { since } => Stage::Head {
+                since: since.or(Some(now)),
+            },
+            Stage::Waiting { since, .. } if passed(since, self.0.idle) => Stage::Idle,
+            Stage::Waiting { since, reads } => Stage::Waiting {
+                since: since.or(Some(now)),
+                reads,
+            },
             stage => stage,
         };
     }
@@ -91,10 +100,10 @@ impl Clock {
     }
 
     /// A stage, or the head that has begun in it.
-    fn begun(&self, stage: Stage, now: Instant) -> Stage {
+    fn begun(&self, stage: Stage) -> Stage {
         match stage {
             Stage::Waiting { reads, .. } if self.reads.load(Ordering::Relaxed) != reads => {
-                Stage::Head { since: now }
+                Stage::Head { since: None }
             }
             stage => stage,
         }
@@ -104,7 +113,7 @@ impl Clock {
 impl Timer for HeadClock {
     fn sleep(&self, _duration: Duration) -> Pin<Box<dyn Sleep>> {
         *self.0.stage() = Stage::Waiting {
-            since: Instant::now(),
+            since: None,
             reads: self.0.reads.load(Ordering::Relaxed),
         };
         Box::pin(HeadSleep(Arc::clone(&self.0)))
@@ -125,7 +134,7 @@ impl Future for HeadSleep {
 
     fn poll(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<()> {
         let mut stage = self.0.stage();
-        *stage = self.0.begun(*stage, Instant::now());
+        *stage = self.0.begun(*stage);
         match *stage {
             Stage::Idle | Stage::Over => Poll::Ready(()),
             Stage::Answering | Stage::Head { .. } | Stage::Waiting { .. } => Poll::Pending,
@@ -220,6 +229,7 @@ mod tests {
         stream.read_buf(&mut Vec::with_capacity(4)).await.unwrap();
         assert!(!is_over(&mut sleep), "a head has begun, nobody has looked");
         clock.look();
+        clock.look();
         assert!(is_over(&mut sleep));
         assert!(clock.cut_a_head());
     }
@@ -228,6 +238,7 @@ mod tests {
     fn waiting_too_long_ends_it_too() {
         let clock = HeadClock::new(Duration::from_secs(3600), Duration::ZERO);
         let mut sleep = clock.sleep(Duration::ZERO);
+        clock.look();
         clock.look();
         assert!(is_over(&mut sleep));
         assert!(!clock.cut_a_head());

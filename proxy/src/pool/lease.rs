@@ -202,9 +202,10 @@ impl Lease {
 
     /// Gives a connection back that carried a call to its end.
     pub(crate) fn give_back(self) {
-        if let Self::Own(mut own) = self
+        // Whether it is ready is seen when it is taken.
+        if let Self::Own(own) = self
+            && own.driver.is_some()
             && !own.idle_for.is_zero()
-            && own.is_ready()
         {
             let upstream = Arc::clone(&own.upstream);
             upstream.keep(*own);

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::{RecordError, Sink};
 
 /// How long a batch may gather: under load one write then carries many records.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(5);
 /// Pause between attempts to write to a sink that fails.
 const RETRY: Duration = Duration::from_millis(100);
 /// Lines that close calls may pass the bound of the queue by this factor before they are lost.

@@ -24,7 +24,7 @@ async fn with_route(world: &World, workload: &Workload) -> Sidecar {
     );
     let ingress = world.sidecar(MCP);
     ingress
-        .to_workload_with(workload.address, &route)
+        .towards_workload_with(workload.address, &route)
         .start()
         .await
 }
@@ -122,7 +122,7 @@ async fn a_peer_has_no_more_calls_open_than_one_may() {
     let world = World::new();
     let (workload, mut opened) = streams().await;
     let ingress = world.sidecar(MCP).limit("calls_per_peer = 2");
-    let ingress = ingress.to_workload(workload.address).start().await;
+    let ingress = ingress.towards_workload(workload.address).start().await;
     let mut agent = world.agent().http2(ingress.address()).await;
     let mut bodies = Vec::new();
     let mut hands = Vec::new();
@@ -151,7 +151,7 @@ async fn a_peer_has_no_more_connections_than_one_may() {
     let world = World::new();
     let workload = Workload::ok().await;
     let ingress = world.sidecar(MCP).limit("connections_per_peer = 1");
-    let ingress = ingress.to_workload(workload.address).start().await;
+    let ingress = ingress.towards_workload(workload.address).start().await;
     let mut first = world.agent().http2(ingress.address()).await;
     assert_eq!(first.get("/").await.status, 200);
 
@@ -203,7 +203,7 @@ async fn connections_beyond_the_listeners_limit_wait_their_turn() {
         .sidecar("/agent/alice")
         .limit("connections_per_listener = 1");
     let ingress = world.ingress(workload.address).await;
-    let egress = egress.to_peer(ingress.address()).start().await;
+    let egress = egress.towards_peer(ingress.address()).start().await;
     let mut first = Client::http1(egress.address()).await;
     assert_eq!(first.get("/first").await.status, 200);
     let mut second = Client::http1(egress.address()).await;

@@ -12,7 +12,7 @@ async fn health_and_metrics_are_served_to_this_machine() {
     let ingress = world
         .sidecar(MCP)
         .admin()
-        .to_workload(workload.address)
+        .towards_workload(workload.address)
         .start()
         .await;
     let mut client = Client::http1(ingress.listener("admin")).await;
@@ -36,7 +36,7 @@ async fn web_pages_cannot_read_the_admin_listener() {
     let ingress = world
         .sidecar(MCP)
         .admin()
-        .to_workload(workload.address)
+        .towards_workload(workload.address)
         .start()
         .await;
     for head in [
@@ -58,13 +58,13 @@ async fn handshake_times_are_told_by_group_and_direction() {
     let ingress = world
         .sidecar(MCP)
         .admin()
-        .to_workload(workload.address)
+        .towards_workload(workload.address)
         .start()
         .await;
     let egress = world
         .sidecar(AGENT)
         .admin()
-        .to_peer(ingress.address())
+        .towards_peer(ingress.address())
         .start()
         .await;
     let mut client = Client::http1(egress.address()).await;

@@ -14,7 +14,7 @@ async fn calls_are_denied_while_no_record_can_be_written() {
     let egress = world
         .sidecar(AGENT)
         .audit("to = \"/dev/full\"")
-        .to_peer(ingress.address())
+        .towards_peer(ingress.address())
         .start()
         .await;
     // The first record has to fail before anybody knows.
@@ -46,7 +46,7 @@ async fn peers_are_denied_while_no_record_can_be_written() {
     let ingress = world
         .sidecar(MCP)
         .audit("to = \"/dev/full\"")
-        .to_workload(workload.address)
+        .towards_workload(workload.address)
         .start()
         .await;
     let egress = world.egress(ingress.address()).await;
@@ -72,7 +72,7 @@ async fn calls_are_carried_without_record_where_configured() {
         .audit("to = \"/dev/full\"\non_failure = \"continue\"")
         .limit("audit_queue_records = 1")
         .admin()
-        .to_peer(ingress.address())
+        .towards_peer(ingress.address())
         .start()
         .await;
     let mut client = Client::http1(egress.address()).await;

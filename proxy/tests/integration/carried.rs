@@ -106,7 +106,7 @@ async fn a_grpc_call_crosses_with_its_trailers_both_ways() {
     let plain = Workload::ok().await;
     let ingress = world
         .sidecar(MCP)
-        .to_workload_with(
+        .towards_workload_with(
             plain.address,
             &format!("grpc_workload = \"http://{}\"", workload.address),
         )
@@ -315,7 +315,7 @@ async fn a_route_is_chosen_by_its_name_or_by_absolute_form() {
     );
     let egress = world
         .sidecar(AGENT)
-        .to_peer_with(one.address(), &other)
+        .towards_peer_with(one.address(), &other)
         .start()
         .await;
 
@@ -376,7 +376,7 @@ async fn a_workload_of_a_federated_domain_is_known_by_its_own_authority() {
         .await;
     let svid = friend.leaf("/agent/bob").issue();
     let egress = world.sidecar_with(&svid).trust(&friend);
-    let egress = egress.to_peer(ingress.address()).start().await;
+    let egress = egress.towards_peer(ingress.address()).start().await;
     let mut client = Client::http1(egress.address()).await;
     assert_eq!(client.get("/").await.body, "ok");
     let seen = next_seen(&mut calls).await;

@@ -38,7 +38,7 @@ async fn readiness_turns_while_a_stopped_process_finishes_its_streams() {
     let world = World::new();
     let (workload, mut opened) = streams().await;
     let setup = world.sidecar(MCP).admin();
-    let setup = setup.to_workload_with(workload.address, "name = \"lane\"");
+    let setup = setup.towards_workload_with(workload.address, "name = \"lane\"");
     let mut process = Process::run(&setup.file());
     let admin = process.listener("admin").await;
     let mut client = world.agent().http2(process.listener("lane").await).await;
@@ -65,7 +65,7 @@ async fn a_stopped_process_lets_its_streams_end_and_exits_well() {
     let world = World::new();
     let (workload, mut opened) = streams().await;
     let setup = world.sidecar(MCP);
-    let setup = setup.to_workload_with(workload.address, "name = \"lane\"");
+    let setup = setup.towards_workload_with(workload.address, "name = \"lane\"");
     let records = setup.records();
     let mut process = Process::run(&setup.file());
     let lane = process.listener("lane").await;
@@ -98,7 +98,7 @@ async fn a_stream_that_outlives_the_drain_is_cut_and_not_ended() {
     let world = World::new();
     let (workload, mut opened) = streams().await;
     let setup = world.sidecar(MCP).limit("drain_seconds = 1");
-    let setup = setup.to_workload_with(workload.address, "name = \"lane\"");
+    let setup = setup.towards_workload_with(workload.address, "name = \"lane\"");
     let records = setup.records();
     let mut process = Process::run(&setup.file());
     let lane = process.listener("lane").await;
@@ -126,7 +126,7 @@ async fn an_idle_process_stops_at_once_on_either_signal() {
     for signal in ["TERM", "INT"] {
         let setup = world
             .sidecar(MCP)
-            .to_workload_with(workload.address, "name = \"lane\"");
+            .towards_workload_with(workload.address, "name = \"lane\"");
         let mut process = Process::run(&setup.file());
         let lane = process.listener("lane").await;
         // Idle connections do not hold it up.
@@ -201,7 +201,7 @@ async fn a_call_without_an_answer_at_the_deadline_is_told_that_the_lane_stops() 
     })
     .await;
     let ingress = world.sidecar(MCP).limit("drain_seconds = 1");
-    let mut ingress = ingress.to_workload(workload.address).start().await;
+    let mut ingress = ingress.towards_workload(workload.address).start().await;
     let mut client = world.agent().http2(ingress.address()).await;
     let call = tokio::spawn(async move { client.get("/poll").await });
     within("call", calls.recv()).await.unwrap();

@@ -174,7 +174,7 @@ async fn identity_headers_in_trailers_never_arrive() {
     let (plain, mut plain_calls) = Workload::recording(Version::Http1).await;
     let ingress = world
         .sidecar(MCP)
-        .to_workload_with(
+        .towards_workload_with(
             plain.address,
             &format!("grpc_workload = \"http://{}\"", workload.address),
         )
@@ -245,7 +245,7 @@ async fn the_workload_reads_who_calls_from_forwarded_client_cert() {
     let svid = world.svid(AGENT);
     let egress = world
         .sidecar_with(&svid)
-        .to_peer(ingress.address())
+        .towards_peer(ingress.address())
         .start()
         .await;
     let mut client = Client::http1(egress.address()).await;
@@ -448,12 +448,12 @@ async fn the_workload_sees_the_callers_host_where_configured() {
     let (workload, mut calls) = Workload::recording(Version::Http1).await;
     let ingress = world
         .sidecar(MCP)
-        .to_workload_with(workload.address, "preserve_host = true")
+        .towards_workload_with(workload.address, "preserve_host = true")
         .start()
         .await;
     let named = world
         .sidecar(AGENT)
-        .to_peer_with(ingress.address(), "authority = \"mcp.internal:8443\"")
+        .towards_peer_with(ingress.address(), "authority = \"mcp.internal:8443\"")
         .start()
         .await;
     Client::http1(named.address()).await.get("/").await;

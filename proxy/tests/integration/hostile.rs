@@ -35,7 +35,7 @@ impl Tried {
         let world = World::new();
         let workload = Workload::ok().await;
         let ingress = world.sidecar(MCP).limit(limits);
-        let ingress = ingress.to_workload(workload.address).start().await;
+        let ingress = ingress.towards_workload(workload.address).start().await;
         let good = world.agent().http2(ingress.address()).await;
         let mut tried = Self {
             world,
@@ -154,7 +154,7 @@ async fn refuses_a_federated_domains_authority_that_claims_ours() {
     let ingress = world.sidecar(MCP).trust(&friend);
     let lines = "name = \"lane\"";
     let ingress = ingress
-        .to_workload_with(workload.address, lines)
+        .towards_workload_with(workload.address, lines)
         .start()
         .await;
     // The friend's authority is trusted for its own domain, and for no other.
@@ -482,7 +482,7 @@ async fn refusals_are_counted_by_listener_and_reason() {
     let ingress = world
         .sidecar(MCP)
         .admin()
-        .to_workload(workload.address)
+        .towards_workload(workload.address)
         .start()
         .await;
     let admin = ingress.listener("admin");

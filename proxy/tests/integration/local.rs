@@ -31,7 +31,7 @@ impl Lane {
         let world = World::new();
         let workload = Workload::ok().await;
         let ingress = world.sidecar(MCP).limit(limits);
-        let ingress = ingress.to_workload(workload.address).start().await;
+        let ingress = ingress.towards_workload(workload.address).start().await;
         let route = format!(
             "[[outbound.route]]\nname = \"other\"\nauthority = \"other.internal:8443\"\n\
              connect = \"{}\"\npeers = [\"{}\"]",
@@ -39,7 +39,10 @@ impl Lane {
             id(MCP)
         );
         let egress = world.sidecar(AGENT).limit(limits);
-        let egress = egress.to_peer_with(ingress.address(), &route).start().await;
+        let egress = egress
+            .towards_peer_with(ingress.address(), &route)
+            .start()
+            .await;
         Self {
             world,
             workload,
@@ -259,7 +262,7 @@ async fn a_head_that_cannot_be_read_is_counted() {
     let ingress = world.ingress(workload.address).await;
     let egress = world.sidecar(AGENT).admin();
     let egress = egress.limit("request_head_seconds = 1");
-    let egress = egress.to_peer(ingress.address()).start().await;
+    let egress = egress.towards_peer(ingress.address()).start().await;
     let long = "x".repeat(40 * 1024);
     let cases = [
         (DenyReason::MalformedRequest, "NOT HTTP\r\n\r\n".to_owned()),

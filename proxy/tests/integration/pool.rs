@@ -299,7 +299,10 @@ async fn an_upstream_that_never_answers_the_handshake_times_out() {
     let hole = TcpListener::bind("127.0.0.1:0").await.unwrap();
     for limits in ["upstream_connect_seconds = 1", "tls_handshake_seconds = 1"] {
         let egress = world.sidecar(AGENT).limit(limits);
-        let egress = egress.to_peer(hole.local_addr().unwrap()).start().await;
+        let egress = egress
+            .towards_peer(hole.local_addr().unwrap())
+            .start()
+            .await;
         denied(egress.address(), 504, DenyReason::UpstreamTimeout).await;
         egress.records.denied(DenyReason::UpstreamTimeout).await;
     }
@@ -319,7 +322,7 @@ async fn an_upstream_that_never_accepts_times_out() {
         waiting.push(stream);
     }
     let ingress = world.sidecar(MCP).limit("upstream_connect_seconds = 1");
-    let ingress = ingress.to_workload(address).start().await;
+    let ingress = ingress.towards_workload(address).start().await;
     let mut client = world.agent().http2(ingress.address()).await;
     let answer = client.post("/", "{}").await;
     assert_eq!(answer.status, 504);
@@ -334,7 +337,7 @@ async fn a_call_beyond_the_upstreams_connections_is_told_that_it_is_busy() {
     let ingress = world
         .sidecar(MCP)
         .limit("upstream_connections = 1\nupstream_connect_seconds = 1")
-        .to_workload(workload.address)
+        .towards_workload(workload.address)
         .start()
         .await;
     let mut client = world.agent().http2(ingress.address()).await;

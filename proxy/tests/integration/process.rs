@@ -15,7 +15,7 @@ async fn a_process_short_of_files_recovers() {
     let world = World::new();
     let workload = Workload::ok().await;
     let setup = world.sidecar(MCP).limit("accept_backoff_milliseconds = 50");
-    let setup = setup.to_workload_with(workload.address, "name = \"lane\"");
+    let setup = setup.towards_workload_with(workload.address, "name = \"lane\"");
     let mut process = Process::run_with_files(&setup.file(), FILES);
     let lane = process.listener("lane").await;
     let mut good = world.agent().http2(lane).await;
@@ -77,7 +77,7 @@ fn file_with(world: &World, from: &str, to: &str) -> String {
     let text = std::fs::read_to_string(
         world
             .sidecar(MCP)
-            .to_workload("127.0.0.1:1".parse().unwrap())
+            .towards_workload("127.0.0.1:1".parse().unwrap())
             .file(),
     );
     let text = text.unwrap();
@@ -95,7 +95,7 @@ fn a_good_file_is_said_to_be_usable() {
     let world = World::new();
     let file = world
         .sidecar(MCP)
-        .to_workload("127.0.0.1:1".parse().unwrap());
+        .towards_workload("127.0.0.1:1".parse().unwrap());
     let records = file.records();
     let output = pqlane(&["check", "-c", file.file().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -246,7 +246,7 @@ fn identities_that_a_peer_would_refuse_are_refused_at_the_start() {
         (foreign, "example.org"),
         (keyless, "key"),
     ] {
-        let file = world.sidecar_with(&svid).to_workload(workload).file();
+        let file = world.sidecar_with(&svid).towards_workload(workload).file();
         let text = std::fs::read_to_string(file).unwrap();
         found.extend(complaints(&world, &text, &[named]));
     }
@@ -292,7 +292,7 @@ fn a_plaintext_side_off_this_machine_needs_an_insecure_option() {
     let admin = world
         .sidecar(MCP)
         .table("[admin]\nlisten = \"0.0.0.0:0\"")
-        .to_workload("127.0.0.1:1".parse().unwrap());
+        .towards_workload("127.0.0.1:1".parse().unwrap());
     let admin = pqlane(&["check", "-c", admin.file().to_str().unwrap()]);
     refused(&admin, &["listen", "0.0.0.0"]);
     // There is no such option for it, and no advice to use one.
@@ -388,7 +388,7 @@ fn an_audit_file_that_cannot_be_written_is_named() {
     let file = world
         .sidecar(MCP)
         .audit("to = \"/nowhere/audit.jsonl\"")
-        .to_workload("127.0.0.1:1".parse().unwrap());
+        .towards_workload("127.0.0.1:1".parse().unwrap());
     let output = pqlane(&["run", "-c", file.file().to_str().unwrap()]);
     assert_ne!(output.status.code(), Some(0));
     assert!(

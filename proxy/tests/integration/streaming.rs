@@ -143,7 +143,7 @@ async fn grpc_streams_in_full_duplex() {
     let lines = format!("grpc_workload = \"http://{}\"", workload.address);
     let ingress = world.sidecar(MCP);
     let ingress = ingress
-        .to_workload_with(workload.address, &lines)
+        .towards_workload_with(workload.address, &lines)
         .start()
         .await;
     let egress = world.egress(ingress.address()).await;
@@ -340,9 +340,9 @@ async fn a_stream_is_not_cut_for_being_idle() {
         // Both sidecars again, with limits that all pass while nothing is said.
         let (workload, calls) = holding(Version::Http1).await;
         let ingress = lane.world.sidecar(MCP).limit(SHORT_LIMITS);
-        lane.ingress = ingress.to_workload(workload.address).start().await;
+        lane.ingress = ingress.towards_workload(workload.address).start().await;
         let egress = lane.world.sidecar(AGENT).limit(SHORT_LIMITS);
-        lane.egress = egress.to_peer(lane.ingress.address()).start().await;
+        lane.egress = egress.towards_peer(lane.ingress.address()).start().await;
         lane.calls = calls;
         let mut client = Client::http1(lane.egress.address()).await;
         let mut streams = vec![open(&mut client, "/one").await];
@@ -382,9 +382,9 @@ async fn an_answer_may_take_longer_than_any_limit() {
     })
     .await;
     let ingress = world.sidecar(MCP).limit(SHORT_LIMITS);
-    let ingress = ingress.to_workload(workload.address).start().await;
+    let ingress = ingress.towards_workload(workload.address).start().await;
     let egress = world.sidecar(AGENT).limit(SHORT_LIMITS);
-    let egress = egress.to_peer(ingress.address()).start().await;
+    let egress = egress.towards_peer(ingress.address()).start().await;
     let mut calls = Vec::new();
     for mut client in [
         Client::http1(egress.address()).await,

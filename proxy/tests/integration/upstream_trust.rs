@@ -35,7 +35,7 @@ async fn gets_nothing(world: &World, peer: Peer) -> serde_json::Value {
 }
 
 async fn refused_for_tls(egress: Setup<'_>, peer: SocketAddr) -> serde_json::Value {
-    let egress = egress.to_peer(peer).start().await;
+    let egress = egress.towards_peer(peer).start().await;
     let mut client = Client::http1(egress.address()).await;
     let answer = client.post("/secret", "{\"secret\":1}").await;
     assert_eq!(answer.status, 502, "{answer:?}");
@@ -117,7 +117,7 @@ async fn an_upstream_that_refuses_us_is_said_to_have_refused() {
     let stranger = TestDomain::new("stranger.org");
     let svid = stranger.leaf(AGENT).issue();
     let egress = world.sidecar_with(&svid).trust(&stranger);
-    let egress = egress.to_peer(ingress.address()).start().await;
+    let egress = egress.towards_peer(ingress.address()).start().await;
     for _ in 0..3 {
         let mut client = Client::http1(egress.address()).await;
         let answer = client.post("/secret", "{}").await;
@@ -146,7 +146,7 @@ async fn each_route_accepts_only_its_own_peers() {
     );
     let egress = world
         .sidecar(AGENT)
-        .to_peer_with(weather.address, &wrong)
+        .towards_peer_with(weather.address, &wrong)
         .start()
         .await;
     let mut client = Client::http1(egress.address()).await;

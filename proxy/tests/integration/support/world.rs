@@ -76,12 +76,12 @@ impl World {
 
     /// A sidecar in front of a workload on this machine, which lets in the agents of the domain.
     pub(crate) async fn ingress(&self, workload: SocketAddr) -> Sidecar {
-        self.sidecar(MCP).to_workload(workload).start().await
+        self.sidecar(MCP).towards_workload(workload).start().await
     }
 
     /// An egress to one peer of the domain.
     pub(crate) async fn egress(&self, peer: SocketAddr) -> Sidecar {
-        self.sidecar(AGENT).to_peer(peer).start().await
+        self.sidecar(AGENT).towards_peer(peer).start().await
     }
 
     fn next(&self) -> usize {
@@ -154,7 +154,7 @@ impl<'w> Setup<'w> {
 
     /// Further tables, before the listeners.
     pub(crate) fn table(mut self, lines: &str) -> Self {
-        write!(self.top, "{lines}\n").unwrap();
+        writeln!(self.top, "{lines}").unwrap();
         self
     }
 
@@ -164,12 +164,12 @@ impl<'w> Setup<'w> {
     }
 
     /// An inbound listener for the domain's agents in front of a workload.
-    pub(crate) fn to_workload(self, workload: SocketAddr) -> Self {
-        self.to_workload_with(workload, "")
+    pub(crate) fn towards_workload(self, workload: SocketAddr) -> Self {
+        self.towards_workload_with(workload, "")
     }
 
     /// The same with further lines.
-    pub(crate) fn to_workload_with(self, workload: SocketAddr, lines: &str) -> Self {
+    pub(crate) fn towards_workload_with(self, workload: SocketAddr, lines: &str) -> Self {
         self.inbound(&format!(
             "listen = \"127.0.0.1:0\"\nworkload = \"http://{workload}\"\n\
              allow = [\"spiffe://example.org/agent/*\"]\n{lines}"
@@ -177,12 +177,12 @@ impl<'w> Setup<'w> {
     }
 
     /// An outbound listener to the domain's MCP server.
-    pub(crate) fn to_peer(self, peer: SocketAddr) -> Self {
-        self.to_peer_with(peer, "")
+    pub(crate) fn towards_peer(self, peer: SocketAddr) -> Self {
+        self.towards_peer_with(peer, "")
     }
 
     /// The same with further lines.
-    pub(crate) fn to_peer_with(self, peer: SocketAddr, lines: &str) -> Self {
+    pub(crate) fn towards_peer_with(self, peer: SocketAddr, lines: &str) -> Self {
         self.outbound(&format!(
             "listen = \"127.0.0.1:0\"\nconnect = \"{peer}\"\npeers = [\"{}\"]\n{lines}",
             id(MCP)
