@@ -1,4 +1,4 @@
-//! Configuration: as written in [`file`], as resolved here.
+//! Configuration: as written in `file.rs`, as resolved here.
 //!
 //! A [`Config`] is checked whole before anything starts; what is wrong is said with file, line, field and what
 //! would be accepted.

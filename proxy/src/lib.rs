@@ -2,7 +2,7 @@
 //!
 //! The modules stand in the order in which a call meets them: a connection is accepted, TLS establishes who
 //! the peer is, a session holds its calls, each call is read from its head, permitted by a route, recorded,
-//! and forwarded. [`inbound`] and [`outbound`] tell the two stories from beginning to end.
+//! and forwarded. `inbound.rs` and `outbound.rs` tell the two stories from beginning to end.
 //!
 //! Between `call` and `routes` lies the seam for what reads bodies, verifies delegation and decides by policy:
 //! each will take the value of the stage before it and give one that the next needs.

@@ -1,4 +1,4 @@
-//! Logs: for people and collectors, on standard error. Records of calls are not logs; see [`crate::record`].
+//! Logs: for people and collectors, on standard error. Records of calls are not logs; see `record.rs`.
 
 use std::io::IsTerminal;
 

@@ -13,6 +13,57 @@ use tokio::net::{TcpStream, UnixStream};
 /// How often a silent TCP connection is probed for a peer that is gone.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
+/// Writes that go to an inner stream unchanged: `write_through!(Wrapper<S> => stream)`, or
+/// `write_through!(Wrapper => stream)` where the wrapper has no parameter.
+macro_rules! write_through {
+    ($wrapper:ident<S> => $inner:ident) => {
+        impl<S: tokio::io::AsyncWrite + Unpin> tokio::io::AsyncWrite for $wrapper<S> {
+            $crate::transport::write_through!(@methods $inner);
+        }
+    };
+    ($wrapper:ident => $inner:ident) => {
+        impl tokio::io::AsyncWrite for $wrapper {
+            $crate::transport::write_through!(@methods $inner);
+        }
+    };
+    (@methods $inner:ident) => {
+        fn poll_write(
+            self: std::pin::Pin<&mut Self>,
+            context: &mut std::task::Context<'_>,
+            bytes: &[u8],
+        ) -> std::task::Poll<std::io::Result<usize>> {
+            std::pin::Pin::new(&mut self.get_mut().$inner).poll_write(context, bytes)
+        }
+
+        fn poll_write_vectored(
+            self: std::pin::Pin<&mut Self>,
+            context: &mut std::task::Context<'_>,
+            slices: &[std::io::IoSlice<'_>],
+        ) -> std::task::Poll<std::io::Result<usize>> {
+            std::pin::Pin::new(&mut self.get_mut().$inner).poll_write_vectored(context, slices)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.$inner.is_write_vectored()
+        }
+
+        fn poll_flush(
+            self: std::pin::Pin<&mut Self>,
+            context: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            std::pin::Pin::new(&mut self.get_mut().$inner).poll_flush(context)
+        }
+
+        fn poll_shutdown(
+            self: std::pin::Pin<&mut Self>,
+            context: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            std::pin::Pin::new(&mut self.get_mut().$inner).poll_shutdown(context)
+        }
+    };
+}
+pub(crate) use write_through;
+
 /// A connected socket.
 #[derive(Debug)]
 pub(crate) enum Socket {
@@ -213,35 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Rewound<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
-    }
-}
+write_through!(Rewound<S> => stream);
 
 /// An HTTP version, as far as a connection has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
