@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, Tls12Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, Error};
 
 use crate::observation::{AlertFor, Observed, observed_key};
+use crate::resumption::ClientAttempt;
 
 /// A client that authenticates itself with `identity` and its server with `verifier`.
 ///
@@ -36,4 +37,15 @@ pub fn client_config(
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
     Ok(config)
+}
+
+/// `config` for one connection, which may resume a session and leaves its tickets with `attempt`.
+///
+/// The clone shares verifier and identity with `config`, and rustls resumes only between configurations
+/// that share both: a ticket never reaches another identity or another set of trust bundles. No 0-RTT.
+pub fn with_tickets(config: &ClientConfig, attempt: Arc<ClientAttempt>) -> ClientConfig {
+    let mut config = config.clone();
+    config.resumption = Resumption::store(attempt).tls12_resumption(Tls12Resumption::Disabled);
+    config.enable_early_data = false;
+    config
 }

@@ -12,6 +12,7 @@ pub mod kx_policy;
 pub mod provider;
 
 pub mod client_config;
+pub mod resumption;
 pub mod server_config;
 
 pub mod flight_meter;

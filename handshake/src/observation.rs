@@ -20,7 +20,19 @@ thread_local! {
     static CURRENT: RefCell<Observation> = RefCell::new(Observation::default());
 }
 
-/// What the verifier and the signer of one handshake saw.
+/// Whether a handshake may take part in resumption: resume a session, and leave a ticket behind.
+///
+/// A server's handshake gets no ticket unless someone who knows its ClientHello says so.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum TicketRule {
+    /// Post-quantum, and with no need of a HelloRetryRequest.
+    Give,
+    /// Anything else, and whatever nobody has looked at.
+    #[default]
+    Withhold,
+}
+
+/// What the verifier, the signer and the ticket store of one handshake saw, and what that store may do.
 #[derive(Debug, Default, Clone)]
 pub struct Observation {
     /// Scheme of the CertificateVerify that this side sent (RFC 9846 §4.5.3).
@@ -29,6 +41,11 @@ pub struct Observation {
     pub peer_scheme: Option<SignatureScheme>,
     /// The verifier's own error, before it was turned into the alert the peer is told.
     pub refusal: Option<Error>,
+    /// When the full handshake was made at the beginning of the session that this server resumed.
+    /// A signature of the peer that verifies takes it away again: then a ticket was offered but not used.
+    pub resumed_from: Option<UnixTime>,
+    /// What a server's ticket store may do for this handshake; set before the ClientHello is answered.
+    pub tickets: TicketRule,
 }
 
 impl Observation {
@@ -55,8 +72,9 @@ impl Drop for Installed<'_> {
     }
 }
 
-fn note(seen: impl FnOnce(&mut Observation)) {
-    CURRENT.with_borrow_mut(seen);
+/// Lets `look` read and write the observation of the handshake that is being driven on this thread.
+pub(crate) fn note<R>(look: impl FnOnce(&mut Observation) -> R) -> R {
+    CURRENT.with_borrow_mut(look)
 }
 
 /// Chooses what a peer is told when its certificate is refused: the error rustls turns into an alert.
@@ -84,7 +102,10 @@ impl<V: ?Sized> Observed<V> {
         verdict: Result<T, Error>,
     ) -> Result<T, Error> {
         let verdict = self.verdict(verdict)?;
-        note(|seen| seen.peer_scheme = Some(dss.scheme));
+        note(|seen| {
+            seen.peer_scheme = Some(dss.scheme);
+            seen.resumed_from = None;
+        });
         Ok(verdict)
     }
 }

@@ -17,8 +17,9 @@ use crate::client_config::client_config;
 use crate::flight_meter::FlightMeter;
 use crate::kx::Group;
 use crate::kx_policy::KxPolicy;
-use crate::observation::Observation;
+use crate::observation::{Observation, TicketRule};
 use crate::provider::with_groups;
+use crate::resumption::ServerTickets;
 use crate::server_config::server_config;
 use crate::summary::{HandshakeSummary, NegotiationError, Side};
 
@@ -65,6 +66,14 @@ impl World {
     }
 
     pub(crate) fn server(&self, groups: &[&'static Group]) -> ServerConfig {
+        self.server_with(groups, None)
+    }
+
+    pub(crate) fn server_with(
+        &self,
+        groups: &[&'static Group],
+        tickets: Option<Arc<ServerTickets>>,
+    ) -> ServerConfig {
         let provider = with_groups(groups);
         let roots = Arc::clone(&self.roots);
         let verifier =
@@ -76,6 +85,7 @@ impl World {
             Error::clone,
             &identity,
             &[b"h2"],
+            tickets,
         )
         .unwrap()
     }
@@ -92,42 +102,85 @@ pub(crate) struct Pair {
 impl Pair {
     /// Runs the handshake to its end, or to the first error with the side that met it.
     pub(crate) fn run(client: ClientConfig, server: ServerConfig) -> Result<Self, (Side, Error)> {
-        let name = ServerName::try_from("peer.test").unwrap();
-        let mut pair = Self {
-            client: ClientConnection::new(Arc::new(client), name).unwrap(),
-            server: ServerConnection::new(Arc::new(server)).unwrap(),
-            client_seen: Default::default(),
-            server_seen: Default::default(),
-        };
-        while pair.client.is_handshaking() || pair.server.is_handshaking() {
-            let mut wire = Vec::new();
-            while pair.client.wants_write() {
-                pair.client.write_tls(&mut wire).unwrap();
-            }
-            pair.client_seen.1.sent(wire.len());
-            pair.server_seen.1.received(wire.len());
-            let mut rest = wire.as_slice();
-            while !rest.is_empty() {
-                pair.server.read_tls(&mut rest).unwrap();
-                let server = &mut pair.server;
-                let step = pair.server_seen.0.during(|| server.process_new_packets());
-                step.map_err(|error| (Side::Server, error))?;
-            }
-            let mut wire = Vec::new();
-            while pair.server.wants_write() {
-                pair.server.write_tls(&mut wire).unwrap();
-            }
-            pair.server_seen.1.sent(wire.len());
-            pair.client_seen.1.received(wire.len());
-            let mut rest = wire.as_slice();
-            while !rest.is_empty() {
-                pair.client.read_tls(&mut rest).unwrap();
-                let client = &mut pair.client;
-                let step = pair.client_seen.0.during(|| client.process_new_packets());
-                step.map_err(|error| (Side::Client, error))?;
-            }
-        }
+        let mut pair = Self::open(client, Arc::new(server), TicketRule::default());
+        pair.shake_hands()?;
         Ok(pair)
+    }
+
+    /// Two ends that have sent nothing yet; the server treats tickets as `tickets` says.
+    pub(crate) fn open(
+        client: ClientConfig,
+        server: Arc<ServerConfig>,
+        tickets: TicketRule,
+    ) -> Self {
+        let name = ServerName::try_from("peer.test").unwrap();
+        let server_seen = Observation {
+            tickets,
+            ..Observation::default()
+        };
+        Self {
+            client: ClientConnection::new(Arc::new(client), name).unwrap(),
+            server: ServerConnection::new(server).unwrap(),
+            client_seen: Default::default(),
+            server_seen: (server_seen, FlightMeter::default()),
+        }
+    }
+
+    /// Runs the handshake to its end; what the server sends after it is left for `server_speaks`.
+    pub(crate) fn shake_hands(&mut self) -> Result<(), (Side, Error)> {
+        loop {
+            self.client_speaks()?;
+            if !self.client.is_handshaking() && !self.server.is_handshaking() {
+                return Ok(());
+            }
+            self.server_speaks()?;
+        }
+    }
+
+    /// Brings what the client has to say to the server.
+    pub(crate) fn client_speaks(&mut self) -> Result<(), (Side, Error)> {
+        let mut wire = Vec::new();
+        while self.client.wants_write() {
+            self.client.write_tls(&mut wire).unwrap();
+        }
+        self.client_seen.1.sent(wire.len());
+        self.server_seen.1.received(wire.len());
+        let mut rest = wire.as_slice();
+        while !rest.is_empty() {
+            self.server.read_tls(&mut rest).unwrap();
+            let server = &mut self.server;
+            let step = self.server_seen.0.during(|| server.process_new_packets());
+            step.map_err(|error| (Side::Server, error))?;
+        }
+        Ok(())
+    }
+
+    /// Brings what the server has to say to the client.
+    pub(crate) fn server_speaks(&mut self) -> Result<(), (Side, Error)> {
+        let mut wire = Vec::new();
+        while self.server.wants_write() {
+            self.server.write_tls(&mut wire).unwrap();
+        }
+        self.server_seen.1.sent(wire.len());
+        self.client_seen.1.received(wire.len());
+        let mut rest = wire.as_slice();
+        while !rest.is_empty() {
+            self.client.read_tls(&mut rest).unwrap();
+            let client = &mut self.client;
+            let step = self.client_seen.0.during(|| client.process_new_packets());
+            step.map_err(|error| (Side::Client, error))?;
+        }
+        Ok(())
+    }
+
+    /// What the server's verifier, signer and ticket store saw.
+    pub(crate) fn server_saw(&self) -> &Observation {
+        &self.server_seen.0
+    }
+
+    /// Bytes of each flight, as the server counted them.
+    pub(crate) fn server_flights(&self) -> &[u32] {
+        self.server_seen.1.flights()
     }
 
     pub(crate) fn summary(

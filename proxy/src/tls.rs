@@ -143,6 +143,7 @@ impl TlsServer {
             alert_for,
             svid.certified_key(),
             &ALPN,
+            None,
         )?;
         Ok(Self {
             side,
