@@ -164,8 +164,8 @@ impl Progress {
         match kind {
             HandshakeKind::Full => now,
             HandshakeKind::FullWithHelloRetryRequest => None,
-            // rustls says `Resumed` also where a HelloRetryRequest came first. None did if the group is the one
-            // whose share the first hello held: RFC 9846 §4.2.4 forbids to ask for that one again.
+            // rustls says `Resumed` also where a HelloRetryRequest came first. None for another group did if this
+            // is the one whose share the first hello held: RFC 9846 §4.3.8 forbids to ask for that one again.
             HandshakeKind::Resumed if self.hinted == Some(group.named_group) => self.offered,
             HandshakeKind::Resumed => None,
         }
@@ -208,13 +208,13 @@ impl ClientSessionStore for ClientAttempt {
             return;
         };
         let mut held = self.tickets.held();
-        if self.tickets.capacity == 0 || held.emptied != self.emptied {
+        if held.emptied != self.emptied {
             return;
         }
-        while held.tickets.len() >= self.tickets.capacity {
+        held.tickets.push_back(Ticket { value, full_at });
+        while held.tickets.len() > self.tickets.capacity {
             held.tickets.pop_front();
         }
-        held.tickets.push_back(Ticket { value, full_at });
     }
 
     fn take_tls13_ticket(
@@ -223,10 +223,10 @@ impl ClientSessionStore for ClientAttempt {
     ) -> Option<Tls13ClientSessionValue> {
         let now = self.tickets.time.current_time()?;
         let mut progress = self.progress();
-        let mut held = self.tickets.held();
-        if progress.offered.is_some() || held.emptied != self.emptied {
+        if progress.offered.is_some() {
             return None;
         }
+        let mut held = self.tickets.held();
         held.tickets.retain(|ticket| is_young(ticket.full_at, now));
         let ticket = held.tickets.pop_back()?;
         progress.offered = Some(ticket.full_at);

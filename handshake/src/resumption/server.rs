@@ -97,7 +97,7 @@ impl StoresServerSessions for ServerTickets {
         let mut sessions = self.sessions();
         let full_at = match origin {
             Origin::Full => now,
-            // RFC 9846 §4.7.1: a renewed ticket does not make the authentication behind it any younger.
+            // RFC 9846 §4.7.1: renewal must not go on extending what one CertificateVerify began.
             Origin::Resumed { full_at } if sessions.outlived(full_at) => return false,
             Origin::Resumed { full_at } => full_at,
         };
