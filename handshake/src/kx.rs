@@ -9,6 +9,8 @@ use rustls::NamedGroup;
 use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::aws_lc_rs::kx_group;
 
+mod secp384r1_mlkem1024;
+
 /// What a group resists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Strength {
@@ -90,15 +92,15 @@ pub static SECP256R1MLKEM768: Group = Group {
 };
 
 /// `SecP384r1MLKEM1024`: client share `point (97 B) || ek (1568 B)`, server share `point || ct (1568 B)`.
-/// Recognised; rustls has no implementation of it.
+/// Spec: RFC 10024 §4; composed here from rustls's own two groups.
 pub static SECP384R1MLKEM1024: Group = Group {
     name: "SecP384r1MLKEM1024",
-    named_group: NamedGroup::Unknown(0x11ED),
+    named_group: NamedGroup::Unknown(secp384r1_mlkem1024::CODE_POINT),
     strength: Strength::Hybrid,
-    client_share_len: 97 + 1568,
-    server_share_len: 97 + 1568,
+    client_share_len: secp384r1_mlkem1024::POINT_LEN + secp384r1_mlkem1024::ML_KEM_LEN,
+    server_share_len: secp384r1_mlkem1024::POINT_LEN + secp384r1_mlkem1024::ML_KEM_LEN,
     source: "RFC 10024",
-    implementation: None,
+    implementation: Some(&secp384r1_mlkem1024::SecP384r1MlKem1024),
 };
 
 /// `MLKEM768` alone: encapsulation key 1184 B, ciphertext 1088 B (FIPS 203 table 3).
