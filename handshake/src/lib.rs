@@ -8,6 +8,7 @@
 #![warn(clippy::indexing_slicing)]
 
 pub mod kx;
+pub mod kx_class;
 pub mod kx_policy;
 pub mod provider;
 
@@ -20,7 +21,9 @@ pub mod observation;
 pub mod summary;
 
 pub use kx::{Group, Strength};
-pub use kx_policy::{KxPolicy, KxPolicyError};
+pub use kx_class::{KxClass, KxClasses};
+pub use kx_policy::{KxPolicy, KxPolicyError, Negotiated, PolicyBreach, Requirement};
+pub use provider::SignatureProfile;
 pub use summary::{HandshakeSummary, NegotiationError, Side};
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion, Signature
 
 use crate::flight_meter::FlightMeter;
 use crate::kx::{Group, group_name};
-use crate::kx_policy::KxPolicy;
+use crate::kx_policy::Negotiated;
 use crate::observation::Observation;
 
 /// A TLS role.
@@ -18,12 +18,12 @@ pub enum Side {
     Server,
 }
 
-/// What one finished handshake negotiated, checked against the policy.
+/// What one finished handshake negotiated, checked against what was permitted.
 #[derive(Debug, Clone)]
 pub struct HandshakeSummary {
     /// This side's role.
     pub side: Side,
-    /// Group of the key exchange; one that the policy permits.
+    /// Group of the key exchange; one that was permitted.
     pub group: &'static Group,
     /// Full, full with a HelloRetryRequest, or resumed (RFC 9846 §2).
     pub kind: HandshakeKind,
@@ -41,15 +41,16 @@ pub struct HandshakeSummary {
 
 impl HandshakeSummary {
     /// Reads a finished connection and checks what it negotiated, once more and independently of what was
-    /// offered.
+    /// offered. `permitted` are the groups of the configuration that the connection was made with; what the
+    /// policy for this peer says of it is [`KxPolicy::judge`](crate::KxPolicy::judge)'s.
     ///
     /// # Errors
-    /// [`NegotiationError`] when the handshake is not finished, is not TLS 1.3, or used a group outside
-    /// the policy. The connection must then be closed.
+    /// [`NegotiationError`] when the handshake is not finished, is not TLS 1.3, or used a group that is not
+    /// permitted. The connection must then be closed.
     pub fn check(
         side: Side,
         connection: &CommonState,
-        policy: &KxPolicy,
+        permitted: &[&'static Group],
         observation: &Observation,
         meter: &FlightMeter,
         duration: Duration,
@@ -63,7 +64,10 @@ impl HandshakeSummary {
             .ok_or(unfinished.clone())?
             .name();
         let group = Group::by_code_point(negotiated)
-            .filter(|group| policy.permits(group.named_group))
+            .filter(|group| {
+                let named_group = group.named_group;
+                permitted.iter().any(|one| one.named_group == named_group)
+            })
             .ok_or_else(|| NegotiationError::Group {
                 negotiated: group_name(negotiated).into_owned(),
             })?;
@@ -80,6 +84,15 @@ impl HandshakeSummary {
             flight_bytes: meter.flights().to_vec(),
             duration,
         })
+    }
+
+    /// What a policy judges.
+    pub fn negotiated(&self) -> Negotiated {
+        Negotiated {
+            group: self.group,
+            suite: self.suite,
+            peer_scheme: self.peer_scheme,
+        }
     }
 
     /// Whether the server asked for another ClientHello (RFC 9846 §4.2.4).
@@ -138,7 +151,7 @@ pub fn scheme_name(scheme: SignatureScheme) -> String {
 /// Why a connection that finished its handshake must not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NegotiationError {
-    /// A group outside the policy.
+    /// A group outside those permitted.
     #[error("the handshake negotiated {negotiated}, which the key-exchange policy does not permit")]
     Group {
         /// Registry name or code point.

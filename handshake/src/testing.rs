@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256,
+    SignatureAlgorithm,
+};
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -16,7 +19,6 @@ use rustls::{
 use crate::client_config::client_config;
 use crate::flight_meter::FlightMeter;
 use crate::kx::Group;
-use crate::kx_policy::KxPolicy;
 use crate::observation::{Observation, TicketRule};
 use crate::provider::with_groups;
 use crate::resumption::ServerTickets;
@@ -25,24 +27,33 @@ use crate::summary::{HandshakeSummary, NegotiationError, Side};
 
 pub(crate) struct World {
     roots: Arc<RootCertStore>,
+    algorithm: &'static SignatureAlgorithm,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::signing_with(&PKCS_ECDSA_P256_SHA256)
+    }
+
+    /// A world whose CA and whose peers all have keys of that algorithm.
+    pub(crate) fn signing_with(algorithm: &'static SignatureAlgorithm) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let issuer =
+            CertifiedIssuer::self_signed(params, KeyPair::generate_for(algorithm).unwrap())
+                .unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(issuer.der().clone()).unwrap();
         Self {
             roots: Arc::new(roots),
+            algorithm,
             issuer,
         }
     }
 
     fn identity(&self, provider: &CryptoProvider) -> CertifiedKey {
-        let key = KeyPair::generate().unwrap();
+        let key = KeyPair::generate_for(self.algorithm).unwrap();
         let params = CertificateParams::new(vec!["peer.test".to_owned()]).unwrap();
         let leaf = params.signed_by(&key, &self.issuer).unwrap();
         let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
@@ -50,7 +61,10 @@ impl World {
     }
 
     pub(crate) fn client(&self, groups: &[&'static Group]) -> ClientConfig {
-        let provider = with_groups(groups);
+        self.client_of(with_groups(groups))
+    }
+
+    pub(crate) fn client_of(&self, provider: Arc<CryptoProvider>) -> ClientConfig {
         let roots = Arc::clone(&self.roots);
         let verifier =
             WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
@@ -74,7 +88,18 @@ impl World {
         groups: &[&'static Group],
         tickets: Option<Arc<ServerTickets>>,
     ) -> ServerConfig {
-        let provider = with_groups(groups);
+        self.server_from(with_groups(groups), tickets)
+    }
+
+    pub(crate) fn server_of(&self, provider: Arc<CryptoProvider>) -> ServerConfig {
+        self.server_from(provider, None)
+    }
+
+    fn server_from(
+        &self,
+        provider: Arc<CryptoProvider>,
+        tickets: Option<Arc<ServerTickets>>,
+    ) -> ServerConfig {
         let roots = Arc::clone(&self.roots);
         let verifier =
             WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
@@ -186,17 +211,17 @@ impl Pair {
     pub(crate) fn summary(
         &self,
         side: Side,
-        policy: &KxPolicy,
+        permitted: &[&'static Group],
     ) -> Result<HandshakeSummary, NegotiationError> {
         let took = Duration::from_micros(500);
         match side {
             Side::Client => {
                 let (observation, meter) = &self.client_seen;
-                HandshakeSummary::check(side, &self.client, policy, observation, meter, took)
+                HandshakeSummary::check(side, &self.client, permitted, observation, meter, took)
             }
             Side::Server => {
                 let (observation, meter) = &self.server_seen;
-                HandshakeSummary::check(side, &self.server, policy, observation, meter, took)
+                HandshakeSummary::check(side, &self.server, permitted, observation, meter, took)
             }
         }
     }

@@ -102,7 +102,7 @@ impl TlsSide {
         let summary = HandshakeSummary::check(
             side,
             connection,
-            &self.policy,
+            self.policy.groups(),
             observation,
             &meter,
             began.elapsed(),

@@ -2,6 +2,7 @@ use rustls::{Error, HandshakeKind, PeerIncompatible, SignatureScheme};
 
 use super::*;
 use crate::kx::{MLKEM1024, SECP256R1, SECP256R1MLKEM768, X25519, X25519MLKEM768};
+use crate::kx_policy::KxPolicy;
 use crate::testing::{Pair, World};
 
 #[test]
@@ -9,8 +10,8 @@ fn both_sides_report_the_same_hybrid_handshake() {
     let world = World::new();
     let policy = KxPolicy::require_hybrid();
     let pair = Pair::run(world.client(policy.groups()), world.server(policy.groups())).unwrap();
-    let client = pair.summary(Side::Client, &policy).unwrap();
-    let server = pair.summary(Side::Server, &policy).unwrap();
+    let client = pair.summary(Side::Client, policy.groups()).unwrap();
+    let server = pair.summary(Side::Server, policy.groups()).unwrap();
     for summary in [&client, &server] {
         assert_eq!(summary.group.name, "X25519MLKEM768");
         assert_eq!(summary.kind, HandshakeKind::Full);
@@ -34,7 +35,7 @@ fn a_hello_retry_request_is_reported_and_adds_two_flights() {
     let client = world.client(&[&X25519MLKEM768, &SECP256R1MLKEM768]);
     let pair = Pair::run(client, world.server(&[&SECP256R1MLKEM768])).unwrap();
     let policy = KxPolicy::from_names(&["SecP256r1MLKEM768"]).unwrap();
-    let summary = pair.summary(Side::Server, &policy).unwrap();
+    let summary = pair.summary(Side::Server, policy.groups()).unwrap();
     assert_eq!(summary.hello_retry_request(), HelloRetry::Requested);
     assert_eq!(summary.kind_label(), "full-hrr");
     assert_eq!(summary.flight_bytes.len(), 5);
@@ -64,7 +65,7 @@ fn a_group_outside_the_policy_is_refused_after_the_handshake_too() {
         let pair = Pair::run(world.client(&[group]), world.server(&[group])).unwrap();
         for side in [Side::Client, Side::Server] {
             assert_eq!(
-                pair.summary(side, &policy).err(),
+                pair.summary(side, policy.groups()).err(),
                 Some(NegotiationError::Group {
                     negotiated: group.name.to_owned()
                 })
