@@ -16,6 +16,7 @@ pub mod client_config;
 pub mod resumption;
 pub mod server_config;
 
+pub mod client_hello;
 pub mod flight_meter;
 pub mod observation;
 pub mod summary;
