@@ -18,8 +18,8 @@ use std::sync::Arc;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use pqlane_certs::clock::SystemClock;
 use pqlane_certs::svid::X509Svid;
-use pqlane_certs::testing::{TestDomain, allow, bundles};
-use pqlane_certs::verifier::PeerVerifier;
+use pqlane_certs::testing::{TestDomain, allow, bundles, verifier_config};
+use pqlane_certs::verifier::{PeerVerifier, Role};
 use pqlane_handshake::client_config::client_config;
 use pqlane_handshake::kx::{Group, MLKEM1024, SECP256R1MLKEM768, X25519, X25519MLKEM768};
 use pqlane_handshake::provider::with_groups;
@@ -57,12 +57,8 @@ impl Fixture {
         let verifier = |peer: &X509Svid| {
             let allowed = allow(&[peer.id().as_str()]);
             let clock = Arc::new(SystemClock);
-            Arc::new(PeerVerifier::new(
-                Arc::clone(&roots),
-                allowed,
-                &provider,
-                clock,
-            ))
+            let config = verifier_config(Arc::clone(&roots), allowed, clock);
+            Arc::new(PeerVerifier::new(config))
         };
         let (at_client, at_server) = (verifier(&self.server), verifier(&self.client));
         let client = client_config(
@@ -108,8 +104,8 @@ impl Ends {
             deliver(&mut client, &mut server, &mut wire);
             deliver(&mut server, &mut client, &mut wire);
         }
-        identify(&self.at_client, &client);
-        identify(&self.at_server, &server);
+        identify(&self.at_client, &client, Role::Server);
+        identify(&self.at_server, &server, Role::Client);
         (client, server)
     }
 }
@@ -127,9 +123,9 @@ fn deliver(from: &mut Connection, to: &mut Connection, wire: &mut Vec<u8>) {
     }
 }
 
-fn identify(verifier: &PeerVerifier, end: &Connection) {
+fn identify(verifier: &PeerVerifier, end: &Connection, role: Role) {
     let chain = end.peer_certificates().expect("a certificate");
-    black_box(verifier.identify(chain).expect("the peer is allowed"));
+    black_box(verifier.identify(chain, role).expect("the peer is allowed"));
 }
 
 fn handshake(criterion: &mut Criterion) {

@@ -1,35 +1,69 @@
 //! The roots of each trust domain, kept apart.
 //!
-//! Takes PEM certificates. Gives trust anchors by trust domain. Never merges two domains into one
-//! store: with a merged store any federated CA could issue our own IDs.
+//! Takes PEM or DER certificates, and revocation lists. Gives trust anchors by trust domain. Never
+//! merges two domains into one store: with a merged store any federated CA could issue our own IDs.
 
+mod der_list;
+mod error;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, TrustAnchor};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor};
 use webpki::anchor_from_trusted_cert;
 
-use crate::leaf::{self, Validity};
-use crate::pem_problem::PemProblem;
+use crate::leaf::{self, LengthPrefixed, MAX_CERTIFICATE_LEN, Validity};
+use crate::revocation::{Crl, CrlIssuer, MAX_CRLS, SignsCrls, newest_first};
 use crate::spiffe_id::TrustDomain;
 use crate::svid::SvidError;
+
+pub use der_list::split_der_certificates;
+pub use error::{BundleError, BundleWarning};
 
 /// The most roots in one bundle.
 pub const MAX_ROOTS: usize = 64;
 
-/// The signing certificates that are authoritative for one trust domain.
+/// The most bytes of concatenated certificates that are read: every root at its longest.
+pub const MAX_BUNDLE_LEN: usize = MAX_ROOTS * MAX_CERTIFICATE_LEN;
+
+/// The signing certificates that are authoritative for one trust domain, and their revocation lists.
 ///
 /// Spec: SPIFFE Trust Domain and Bundle §4; X509-SVID §3.2 for the certificates.
 #[derive(Clone)]
 pub struct TrustBundle {
     trust_domain: TrustDomain,
     anchors: Vec<TrustAnchor<'static>>,
-    // One for each anchor, in the same order: a `TrustAnchor` has no dates of its own.
-    validities: Vec<Validity>,
+    // One for each anchor, in the same order.
+    facts: Vec<RootFacts>,
+    // Newest first.
+    crls: Vec<Arc<Crl>>,
+    warnings: Vec<BundleWarning>,
+    digest: [u8; 32],
+    crl_digest: [u8; 32],
+}
+
+/// What a `TrustAnchor` does not say about its certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct RootFacts {
+    pub(crate) validity: Validity,
+    spki: Box<[u8]>,
+    key_id: Option<Box<[u8]>>,
+    signs_crls: SignsCrls,
+}
+
+impl RootFacts {
+    /// The root as the issuer of revocation lists.
+    pub(crate) fn crl_issuer(&self) -> CrlIssuer<'_> {
+        CrlIssuer {
+            spki: &self.spki,
+            key_id: self.key_id.as_deref(),
+            signs_crls: self.signs_crls,
+        }
+    }
 }
 
 impl TrustBundle {
@@ -37,26 +71,78 @@ impl TrustBundle {
     ///
     /// Shape: 1 to 64 `CERTIFICATE` sections, each a CA: cA is set, and keyCertSign if there is a
     /// keyUsage. Other sections are passed over. An expired root is kept here and refused when a
-    /// chain ends in it.
+    /// chain ends in it. A root with name constraints on URIs is left out, see [`Self::warnings`].
     ///
     /// # Errors
-    /// [`BundleError`] for PEM that does not decode, no or too many certificates, and a
-    /// certificate that is malformed or not a CA.
+    /// [`BundleError`] for PEM that does not decode, no or too many certificates, a certificate
+    /// that is malformed or not a CA, and roots that all constrain URIs.
     pub fn from_pem(trust_domain: TrustDomain, pem: &[u8]) -> Result<Self, BundleError> {
-        let mut bundle = Self {
-            trust_domain,
-            anchors: Vec::new(),
-            validities: Vec::new(),
-        };
+        let mut roots = Roots::default();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            bundle.add(&certificate.map_err(|error| BundleError::Pem(error.into()))?)?;
+            roots.add(&certificate.map_err(|error| BundleError::Pem(error.into()))?)?;
         }
-        if bundle.anchors.is_empty() {
-            return Err(BundleError::Empty {
-                trust_domain: bundle.trust_domain,
-            });
+        roots.finish(trust_domain)
+    }
+
+    /// Takes the roots of `trust_domain` as DER certificates, 1 to 64, as [`Self::from_pem`] does.
+    ///
+    /// # Errors
+    /// [`BundleError`] for no or too many certificates, a certificate that is malformed or not a
+    /// CA, and roots that all constrain URIs.
+    pub fn from_ders<'a>(
+        trust_domain: TrustDomain,
+        ders: impl IntoIterator<Item = CertificateDer<'a>>,
+    ) -> Result<Self, BundleError> {
+        let mut roots = Roots::default();
+        for certificate in ders {
+            roots.add(&certificate)?;
         }
-        Ok(bundle)
+        roots.finish(trust_domain)
+    }
+
+    /// The same roots with these revocation lists, at most 64 of 1 MiB each, instead of those that
+    /// were there.
+    ///
+    /// A list is used for every certificate below the root whose issuer signed it, if it is the
+    /// newest that this issuer signed; the signature is checked then. Spec: RFC 5280 §5, §6.3.
+    ///
+    /// # Errors
+    /// [`BundleError::TooManyCrls`]; [`BundleError::Crl`] for a list that cannot be read, lists
+    /// changes only, or covers only some of the certificates of its issuer.
+    pub fn with_crls<'a>(
+        mut self,
+        ders: impl IntoIterator<Item = CertificateRevocationListDer<'a>>,
+    ) -> Result<Self, BundleError> {
+        self.crls.clear();
+        self.warnings
+            .retain(|warning| !matches!(warning, BundleWarning::CrlOfNoRoot { .. }));
+        let mut digest = LengthPrefixed::new();
+        for (index, der) in ders.into_iter().enumerate() {
+            let trust_domain = || self.trust_domain.clone();
+            let position = index.saturating_add(1);
+            if position > MAX_CRLS {
+                return Err(BundleError::TooManyCrls {
+                    trust_domain: trust_domain(),
+                });
+            }
+            digest.add(&der);
+            let crl = Crl::from_der(&der).map_err(|source| BundleError::Crl {
+                trust_domain: trust_domain(),
+                position,
+                source,
+            })?;
+            if !self
+                .anchors
+                .iter()
+                .any(|root| *root.subject == *crl.issuer())
+            {
+                self.warnings.push(BundleWarning::CrlOfNoRoot { position });
+            }
+            self.crls.push(Arc::new(crl));
+        }
+        newest_first(&mut self.crls);
+        self.crl_digest = digest.finish();
+        Ok(self)
     }
 
     /// The trust domain for which these roots are authoritative.
@@ -69,19 +155,55 @@ impl TrustBundle {
         &self.anchors
     }
 
-    /// The validity period of a root, which must be one of [`Self::roots`] itself.
-    pub(crate) fn validity_of(&self, root: &TrustAnchor<'_>) -> Option<Validity> {
-        self.anchors
-            .iter()
-            .zip(&self.validities)
-            .find_map(|(anchor, validity)| std::ptr::eq(anchor, root).then_some(*validity))
+    /// What an operator should be told about this bundle.
+    pub fn warnings(&self) -> &[BundleWarning] {
+        &self.warnings
     }
 
+    /// SHA-256 over each root in use, in order.
+    /// Shape: `length (8 B, big-endian) || DER` for each.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// SHA-256 over each revocation list in the order in which they were given, in the same shape
+    /// as [`Self::digest`].
+    pub fn crl_digest(&self) -> [u8; 32] {
+        self.crl_digest
+    }
+
+    /// The revocation lists, newest first.
+    pub(crate) fn crls(&self) -> &[Arc<Crl>] {
+        &self.crls
+    }
+
+    /// More about a root, which must be one of [`Self::roots`] itself.
+    pub(crate) fn facts_of(&self, root: &TrustAnchor<'_>) -> Option<&RootFacts> {
+        self.anchors
+            .iter()
+            .zip(&self.facts)
+            .find_map(|(anchor, facts)| std::ptr::eq(anchor, root).then_some(facts))
+    }
+}
+
+/// A bundle to be, one certificate after another.
+#[derive(Default)]
+struct Roots {
+    anchors: Vec<TrustAnchor<'static>>,
+    facts: Vec<RootFacts>,
+    warnings: Vec<BundleWarning>,
+    digest: LengthPrefixed,
+    // Certificates so far, those that were left out among them.
+    count: usize,
+}
+
+impl Roots {
     fn add(&mut self, der: &CertificateDer<'_>) -> Result<(), BundleError> {
-        if self.anchors.len() == MAX_ROOTS {
+        if self.count == MAX_ROOTS {
             return Err(BundleError::TooManyRoots);
         }
-        let position = self.anchors.len() + 1;
+        self.count += 1;
+        let position = self.count;
         let malformed = |source| BundleError::Malformed { position, source };
         let certificate = leaf::parse_certificate(der).map_err(malformed)?;
         // X509-SVID §3.2: a signing certificate has cA; §4.3: and keyCertSign.
@@ -95,9 +217,44 @@ impl TrustBundle {
         }
         let anchor = anchor_from_trusted_cert(der)
             .map_err(|source| BundleError::NotAnAnchor { position, source })?;
-        self.validities.push(Validity::of(&certificate));
+        if leaf::constrains_uris(&certificate) {
+            let subject = certificate.subject().to_string();
+            self.warnings
+                .push(BundleWarning::UriNameConstraints { position, subject });
+            return Ok(());
+        }
+        let issuer = CrlIssuer::of(&certificate).map_err(malformed)?;
+        self.facts.push(RootFacts {
+            validity: Validity::of(&certificate),
+            spki: issuer.spki.into(),
+            key_id: issuer.key_id.map(Into::into),
+            signs_crls: issuer.signs_crls,
+        });
         self.anchors.push(anchor.to_owned());
+        self.digest.add(der);
         Ok(())
+    }
+
+    fn finish(self, trust_domain: TrustDomain) -> Result<TrustBundle, BundleError> {
+        if self.anchors.is_empty() {
+            return Err(match self.warnings.into_iter().next() {
+                Some(BundleWarning::UriNameConstraints { position, subject }) => {
+                    BundleError::UriNameConstraints { position, subject }
+                }
+                Some(BundleWarning::CrlOfNoRoot { .. }) | None => {
+                    BundleError::Empty { trust_domain }
+                }
+            });
+        }
+        Ok(TrustBundle {
+            trust_domain,
+            anchors: self.anchors,
+            facts: self.facts,
+            crls: Vec::new(),
+            warnings: self.warnings,
+            digest: self.digest.finish(),
+            crl_digest: LengthPrefixed::new().finish(),
+        })
     }
 }
 
@@ -105,9 +262,10 @@ impl fmt::Debug for TrustBundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "TrustBundle({}, {} roots)",
+            "TrustBundle({}, {} roots, {} CRLs)",
             self.trust_domain,
-            self.anchors.len()
+            self.anchors.len(),
+            self.crls.len()
         )
     }
 }
@@ -146,57 +304,34 @@ impl TrustBundles {
         self.0.get(trust_domain)
     }
 
+    /// SHA-256 over the bundles in order of name: it changes when a root, its place or a trust
+    /// domain does.
+    /// Shape: `length (8 B) || name || length (8 B) || digest (32 B)` for each.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest_of(TrustBundle::digest)
+    }
+
+    /// The same over the revocation lists of each bundle.
+    pub fn crl_digest(&self) -> [u8; 32] {
+        self.digest_of(TrustBundle::crl_digest)
+    }
+
+    fn digest_of(&self, part: impl Fn(&TrustBundle) -> [u8; 32]) -> [u8; 32] {
+        let mut digest = LengthPrefixed::new();
+        for (trust_domain, bundle) in &self.0 {
+            digest.add(trust_domain.as_str().as_bytes());
+            digest.add(&part(bundle));
+        }
+        digest.finish()
+    }
+
+    /// All bundles, in order of the name of their trust domain.
+    pub fn iter(&self) -> impl Iterator<Item = &TrustBundle> {
+        self.0.values()
+    }
+
     /// The trust domains that have a bundle, in order of name.
     pub fn trust_domains(&self) -> impl Iterator<Item = &TrustDomain> {
         self.0.keys()
     }
-}
-
-/// Why certificates are not the bundle of a trust domain. Positions count certificates from 1.
-#[derive(Debug, thiserror::Error)]
-pub enum BundleError {
-    /// There is no certificate.
-    #[error("the bundle of {trust_domain} has no certificate: at least one root is needed")]
-    Empty {
-        /// Whose bundle.
-        trust_domain: TrustDomain,
-    },
-    /// A certificate cannot be read.
-    #[error("certificate {position} of the bundle cannot be read")]
-    Malformed {
-        /// Which one.
-        position: usize,
-        /// Why.
-        #[source]
-        source: SvidError,
-    },
-    /// A certificate cannot serve as a trust anchor.
-    #[error("certificate {position} of the bundle cannot be used as a root")]
-    NotAnAnchor {
-        /// Which one.
-        position: usize,
-        /// Why.
-        #[source]
-        source: webpki::Error,
-    },
-    /// A certificate may not sign others.
-    #[error(
-        "certificate {position} of the bundle is not a CA: basicConstraints must set cA, and keyUsage keyCertSign"
-    )]
-    NotCa {
-        /// Which one.
-        position: usize,
-    },
-    /// The text is not PEM.
-    #[error("the bundle is not valid PEM")]
-    Pem(#[source] PemProblem),
-    /// There are more than [`MAX_ROOTS`] certificates.
-    #[error("the bundle has more than {MAX_ROOTS} certificates")]
-    TooManyRoots,
-    /// The trust domain has a bundle already.
-    #[error("{trust_domain} has two bundles: give one bundle for each trust domain")]
-    Twice {
-        /// Whose.
-        trust_domain: TrustDomain,
-    },
 }

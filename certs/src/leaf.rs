@@ -4,10 +4,12 @@
 //! thumbprint. Never judges who signed it: a `Leaf` says what a certificate claims, and only
 //! [`crate::verifier`] says whether the claim holds.
 
+mod digest;
+pub(crate) mod element;
 #[cfg(test)]
 mod tests;
+mod uri_constraints;
 
-use aws_lc_rs::digest;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::error::X509Error;
@@ -17,6 +19,9 @@ use x509_parser::prelude::FromDer;
 
 use crate::spiffe_id::SpiffeId;
 use crate::svid::SvidError;
+
+pub(crate) use digest::{LengthPrefixed, sha256};
+pub(crate) use uri_constraints::constrains_uris;
 
 /// The longest certificate that is read, in bytes.
 pub const MAX_CERTIFICATE_LEN: usize = 64 * 1024;
@@ -30,6 +35,7 @@ const URI_TAG: u32 = 6;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
     spiffe_id: SpiffeId,
+    serial: Box<[u8]>,
     validity: Validity,
     thumbprint: [u8; 32],
 }
@@ -57,6 +63,7 @@ impl Leaf {
         check_encoding(der, &spiffe_id)?;
         Ok(Self {
             spiffe_id,
+            serial: significant(certificate.raw_serial()).into(),
             validity: Validity::of(&certificate),
             thumbprint: sha256(der),
         })
@@ -65,6 +72,13 @@ impl Leaf {
     /// The SPIFFE ID that the certificate claims. Its path is not empty.
     pub fn spiffe_id(&self) -> &SpiffeId {
         &self.spiffe_id
+    }
+
+    /// The serial number, which its issuer gave once.
+    /// Shape: the contents of the DER integer, most significant octet first, without leading zeros;
+    /// one zero for the number zero. Spec: RFC 5280 §4.1.2.2.
+    pub fn serial(&self) -> &[u8] {
+        &self.serial
     }
 
     /// The first second at which the certificate is valid.
@@ -146,11 +160,14 @@ pub(crate) fn is_ca(certificate: &X509Certificate<'_>) -> Result<bool, SvidError
     }
 }
 
-/// SHA-256 of `bytes`.
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut sum = [0; 32];
-    sum.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-    sum
+/// A number in octets without its leading zeros; one octet at least is kept.
+pub(crate) fn significant(mut number: &[u8]) -> &[u8] {
+    while let [0, rest @ ..] = number
+        && !rest.is_empty()
+    {
+        number = rest;
+    }
+    number
 }
 
 /// Identifier of a BIT STRING and of a SEQUENCE (X.690 §8.6, §8.9).

@@ -13,6 +13,7 @@ pub mod leaf;
 pub mod svid;
 
 pub mod bundle;
+pub mod revocation;
 pub mod verifier;
 
 pub mod source;

@@ -38,8 +38,8 @@ impl X509Svid {
     /// Reads a chain and its key from PEM text.
     ///
     /// Shape: `chain_pem` has 1 to 10 `CERTIFICATE` sections, leaf first, without the root;
-    /// `key_pem` has one `PRIVATE KEY` (PKCS#8) or `EC PRIVATE KEY` (SEC1). Other sections are
-    /// passed over.
+    /// `key_pem` has one `PRIVATE KEY` (PKCS#8), `EC PRIVATE KEY` (SEC1) or `RSA PRIVATE KEY`
+    /// (PKCS#1). Other sections are passed over.
     ///
     /// # Errors
     /// [`SvidError`] for PEM that does not decode, an empty or too long chain, none or several
@@ -125,7 +125,7 @@ fn read_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, SvidError> {
         return Err(SvidError::ManyKeys);
     }
     match key {
-        PrivateKeyDer::Pkcs8(_) | PrivateKeyDer::Sec1(_) => Ok(key),
+        PrivateKeyDer::Pkcs1(_) | PrivateKeyDer::Pkcs8(_) | PrivateKeyDer::Sec1(_) => Ok(key),
         _ => Err(SvidError::KeyFormat),
     }
 }

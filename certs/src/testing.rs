@@ -16,16 +16,18 @@ mod certificate;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::KeyPair;
+use rcgen::{CertificateParams, CustomExtension, KeyPair, RsaKeySize, SignatureAlgorithm};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 
 use crate::authority::KeyKind;
 use crate::bundle::{TrustBundle, TrustBundles};
+use crate::clock::Clock;
 use crate::secret::SecretPem;
 use crate::spiffe_id::{AllowList, TrustDomain};
 use crate::svid::X509Svid;
+use crate::verifier::PeerVerifierConfig;
 
 pub use certificate::{TestIssuer, TestLeaf, TestSvid};
 
@@ -64,6 +66,23 @@ pub fn bundles(domains: &[&TestDomain]) -> Arc<TrustBundles> {
     Arc::new(bundles)
 }
 
+/// What a verifier needs that trusts these bundles and accepts these peers: nobody is denied, every
+/// algorithm of [`provider`] is accepted, and what it remembers it shares with nobody.
+pub fn verifier_config(
+    bundles: Arc<TrustBundles>,
+    allowed: AllowList,
+    clock: Arc<dyn Clock>,
+) -> PeerVerifierConfig {
+    PeerVerifierConfig {
+        bundles,
+        allowed,
+        denied: Arc::default(),
+        algorithms: provider().signature_verification_algorithms,
+        clock,
+        cache: Arc::default(),
+    }
+}
+
 /// A trust domain with a root CA.
 #[derive(Debug)]
 pub struct TestDomain {
@@ -79,8 +98,17 @@ impl TestDomain {
 
     /// A trust domain whose root has a key of this kind.
     pub fn with_key(name: &str, kind: KeyKind) -> Self {
+        Self::with_root(name, generate(kind), |_| {})
+    }
+
+    /// A trust domain whose root has this key, changed before it is signed.
+    pub fn with_root(
+        name: &str,
+        key: Arc<KeyPair>,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let trust_domain: TrustDomain = name.parse().expect("trust domain");
-        let root = TestIssuer::root(&trust_domain, &generate(kind));
+        let root = TestIssuer::root(&trust_domain, key, change);
         Self { trust_domain, root }
     }
 
@@ -105,6 +133,14 @@ impl TestDomain {
         self.root.certificate_pem()
     }
 
+    /// The trust bundle with these revocation lists.
+    pub fn bundle_with(
+        &self,
+        crls: impl IntoIterator<Item = CertificateRevocationListDer<'static>>,
+    ) -> TrustBundle {
+        self.bundle().with_crls(crls).expect("CRLs")
+    }
+
     /// A leaf with this path, such as `/agent`, to be changed before it is made.
     pub fn leaf(&self, path: &str) -> TestLeaf<'_> {
         self.root
@@ -121,6 +157,29 @@ impl TestDomain {
         let svid = self.leaf(path).issue();
         (svid.chain_pem(), svid.key_pem())
     }
+}
+
+/// A critical nameConstraints with one permitted subtree, the URIs of one host.
+/// Spec: RFC 5280 §4.2.1.10.
+pub fn uri_name_constraints() -> CustomExtension {
+    let host = b"example.org";
+    let len = |more: usize| u8::try_from(host.len() + more).expect("a short host");
+    // NameConstraints { permittedSubtrees [0] { GeneralSubtree { uniformResourceIdentifier [6] } } }.
+    let mut der = vec![0x30, len(6), 0xa0, len(4), 0x30, len(2), 0x86, len(0)];
+    der.extend(host);
+    let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 30], der);
+    extension.set_criticality(true);
+    extension
+}
+
+/// A key of an algorithm that the development authority does not issue, ECDSA P-384 for one.
+pub fn key_pair(algorithm: &'static SignatureAlgorithm) -> Arc<KeyPair> {
+    Arc::new(KeyPair::generate_for(algorithm).expect("key"))
+}
+
+/// An RSA key of this size; its certificates are signed with PKCS#1 v1.5 and SHA-256.
+pub fn rsa_key_pair(size: RsaKeySize) -> Arc<KeyPair> {
+    Arc::new(KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size).expect("key"))
 }
 
 fn generate(kind: KeyKind) -> Arc<KeyPair> {

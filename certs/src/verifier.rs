@@ -9,15 +9,17 @@
 //! 2. the roots are those of the leaf's own trust domain and of no other;
 //! 3. the chain leads to one of them, now, for this role (RFC 5280 §6);
 //! 4. the CertificateVerify signature is the leaf's (RFC 9846, CertificateVerify): possession is proved;
-//! 5. the SPIFFE ID is on the allow-list.
+//! 5. the deny-list does not name the peer;
+//! 6. the SPIFFE ID is on the allow-list.
 //!
-//! Step 5 waits for step 4 because certificates are public: whoever replays the chain of a victim
-//! must not be recorded as that victim. Up to step 4 an error carries a *claimed* ID at most.
+//! Steps 5 and 6 wait for step 4 because certificates are public: whoever replays the chain of a
+//! victim must not be recorded as that victim. Up to step 4 an error carries a *claimed* ID at most.
 
 mod cache;
 mod chain;
 mod client;
 mod error;
+mod profile;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -25,145 +27,163 @@ mod tests;
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::{DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 
 use crate::bundle::TrustBundles;
 use crate::clock::Clock;
 use crate::leaf::Leaf;
-use crate::spiffe_id::{AllowList, SpiffeId};
+use crate::revocation::DenyList;
+use crate::spiffe_id::AllowList;
 
-use cache::{ChainCache, ChainDigest, ChainKey};
+use cache::ChainKey;
+use chain::{Verification, check_leaf_time, choose_bundle};
 
-pub use chain::PeerIdentity;
-pub(crate) use chain::{PresentedChain, Role, verify};
+pub use cache::{ChainCache, MAX_CACHED_CHAINS};
+pub use chain::{PeerIdentity, Role};
+pub(crate) use chain::{PresentedChain, verify};
 pub use error::PeerError;
+pub(crate) use profile::AlgorithmProfile;
 
 /// The most certificates in a peer's chain, leaf included; counted before any is parsed.
 pub const MAX_PEER_CHAIN: usize = 8;
 
-/// The most verified chains that one verifier remembers. The oldest entry makes room.
-pub const MAX_CACHED_CHAINS: usize = 1_024;
+/// All that peers are judged by.
+#[derive(Clone, Debug)]
+pub struct PeerVerifierConfig {
+    /// The roots and revocation lists of each trust domain.
+    pub bundles: Arc<TrustBundles>,
+    /// Whom we speak with.
+    pub allowed: AllowList,
+    /// Whom we do not speak with although `allowed` names them.
+    pub denied: Arc<DenyList>,
+    /// The signature algorithms that are accepted, in certificates, revocation lists and handshakes.
+    pub algorithms: WebPkiSupportedAlgorithms,
+    /// The time; that of the rustls configuration is not used.
+    pub clock: Arc<dyn Clock>,
+    /// Chains that verified; to be shared by all verifiers of a process.
+    pub cache: Arc<ChainCache>,
+}
 
 /// Verifies peers for both TLS roles by their X.509-SVID.
 ///
-/// Chains that verified are remembered by the SHA-256 of all their certificates and the role, and
-/// used again until the first certificate in them expires. The proof of possession and the
-/// allow-list are never remembered. New bundles or a new allow-list take a new verifier, whose
-/// memory starts empty.
+/// Chains that verified are remembered in a [`ChainCache`] and used again until the first certificate
+/// in them expires or a revocation list about them is out of date. The proof of possession, the
+/// deny-list and the allow-list are never remembered. Changed bundles or lists take a new verifier,
+/// which can share the memory: it finds there only what was verified against the same bundle.
 #[derive(Debug)]
 pub struct PeerVerifier {
-    bundles: Arc<TrustBundles>,
-    allowed: AllowList,
-    algorithms: WebPkiSupportedAlgorithms,
-    clock: Arc<dyn Clock>,
-    cache: ChainCache,
+    config: PeerVerifierConfig,
 }
 
 impl PeerVerifier {
-    /// A verifier for the peers in `allowed`, whose chains end in `bundles`.
-    ///
-    /// Signatures are accepted in the algorithms of `provider`; the time comes from `clock`, not
-    /// from the rustls configuration.
-    pub fn new(
-        bundles: Arc<TrustBundles>,
-        allowed: AllowList,
-        provider: &CryptoProvider,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self {
-            bundles,
-            allowed,
-            algorithms: provider.signature_verification_algorithms,
-            clock,
-            cache: ChainCache::new(MAX_CACHED_CHAINS),
-        }
+    /// A verifier that judges by `config`.
+    pub fn new(config: PeerVerifierConfig) -> Self {
+        Self { config }
     }
 
-    /// The peer of a finished handshake, from the chain that it presented.
+    /// The peer of a finished handshake, from the chain that it presented in the TLS role `role`.
     ///
-    /// Judges the chain at this moment and then the allow-list. After a full handshake the chain
-    /// is remembered and this costs one hash; after a resumed one this is the only check there is.
-    /// It proves nothing by itself: call it only for a chain whose possession a handshake proved.
-    /// A chain that no handshake of this verifier verified is judged for either role.
+    /// Judges the chain at this moment, then the deny-list and the allow-list: all steps but the
+    /// proof of possession. While the chain is remembered this costs a parse of the leaf and a hash.
+    /// It proves nothing by itself: call it only for a chain whose possession a handshake proved, at
+    /// the end of that handshake, at each resumption, and for live connections when bundles,
+    /// revocation lists, the deny-list or the allow-list have changed.
     ///
     /// # Errors
     /// [`PeerError`], one variant for each rule.
-    pub fn identify(&self, chain: &[CertificateDer<'_>]) -> Result<PeerIdentity, PeerError> {
-        let chain = PresentedChain::split(chain)?;
-        let digest = ChainDigest::of(&chain);
-        let now = self.clock.now();
-        let remembered = [Role::Client, Role::Server]
-            .into_iter()
-            .find_map(|role| self.cache.find(&ChainKey { digest, role }, now));
-        let identity = match remembered {
-            Some(identity) => identity,
-            None => match self.verify_anew(&chain, digest, Role::Client, now) {
-                // The purposes of a leaf may name one role only. Spec: RFC 5280 §4.2.1.12.
-                Err(PeerError::WrongPurpose { .. }) => {
-                    self.verify_anew(&chain, digest, Role::Server, now)?
-                }
-                verified => verified?,
-            },
-        };
-        self.check_allowed(identity.spiffe_id())?;
-        Ok(identity)
+    pub fn identify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        role: Role,
+    ) -> Result<PeerIdentity, PeerError> {
+        let peer = self.verify_chain(&PresentedChain::split(chain)?, role)?;
+        self.check_lists(&peer)?;
+        Ok(peer)
+    }
+
+    /// Whether a peer that [`Self::identify`] named may go on now: its leaf is valid, the deny-list
+    /// does not name it, and the allow-list does.
+    ///
+    /// Cheap enough for every request. Its issuers and their revocation lists are not looked at
+    /// again, nor is the chain: a verifier with other bundles says nothing about those here.
+    ///
+    /// # Errors
+    /// [`PeerError::Expired`], [`PeerError::NotYetValid`], [`PeerError::Denied`] and
+    /// [`PeerError::NotAllowed`].
+    pub fn judge(&self, peer: &PeerIdentity) -> Result<(), PeerError> {
+        check_leaf_time(peer.leaf(), self.config.clock.now())?;
+        self.check_lists(peer)
     }
 
     /// Steps 1 to 3.
     fn verify_chain(
         &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        role: Role,
-    ) -> Result<PeerIdentity, PeerError> {
-        let chain = PresentedChain::new(leaf, intermediates)?;
-        let digest = ChainDigest::of(&chain);
-        let now = self.clock.now();
-        match self.cache.find(&ChainKey { digest, role }, now) {
-            Some(identity) => Ok(identity),
-            None => self.verify_anew(&chain, digest, role, now),
-        }
-    }
-
-    fn verify_anew(
-        &self,
         chain: &PresentedChain<'_>,
-        digest: ChainDigest,
         role: Role,
-        now: UnixTime,
     ) -> Result<PeerIdentity, PeerError> {
-        let verified = verify(chain, role, &self.bundles, &self.algorithms, now)?;
+        let PeerVerifierConfig {
+            bundles,
+            algorithms,
+            clock,
+            cache,
+            allowed: _,
+            denied: _,
+        } = &self.config;
+        let leaf = Leaf::parse(chain.leaf)?;
+        let bundle = choose_bundle(&leaf, bundles)?;
+        let now = clock.now();
+        let key = ChainKey::new(chain, role, bundle, algorithms);
+        if let Some(identity) = cache.find(&key, now) {
+            return Ok(identity);
+        }
+        let verification = Verification {
+            chain,
+            leaf: &leaf,
+            role,
+            bundle,
+            algorithms,
+            now,
+        };
+        let verified = verification.run()?;
         let identity = verified.identity.clone();
-        self.cache.remember(ChainKey { digest, role }, verified);
+        cache.remember(key, verified);
         Ok(identity)
     }
 
-    /// Steps 4 and 5. rustls calls this for a chain that passed steps 1 to 3 in this handshake.
+    /// Steps 4 to 6. rustls calls this for a chain that passed steps 1 to 3 in this handshake.
     fn verify_possession(
         &self,
         message: &[u8],
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, PeerError> {
-        let valid = verify_tls13_signature(message, leaf, signature, &self.algorithms)
+        let valid = verify_tls13_signature(message, leaf, signature, &self.config.algorithms)
             .map_err(PeerError::Signature)?;
-        self.check_allowed(Leaf::parse(leaf)?.spiffe_id())?;
+        self.check_lists(&PeerIdentity::of_verified(Leaf::parse(leaf)?))?;
         Ok(valid)
     }
 
-    fn check_allowed(&self, id: &SpiffeId) -> Result<(), PeerError> {
-        if self.allowed.allows(id) {
-            return Ok(());
+    /// Steps 5 and 6.
+    fn check_lists(&self, peer: &PeerIdentity) -> Result<(), PeerError> {
+        let PeerVerifierConfig {
+            allowed, denied, ..
+        } = &self.config;
+        let id = || peer.spiffe_id().clone();
+        if let Some(entry) = denied.denies(peer) {
+            return Err(PeerError::Denied { id: id(), entry });
         }
-        Err(PeerError::NotAllowed {
-            id: id.clone(),
-            allowed: self.allowed.to_string(),
-        })
+        if !allowed.allows(peer.spiffe_id()) {
+            return Err(PeerError::NotAllowed {
+                id: id(),
+                allowed: allowed.to_string(),
+            });
+        }
+        Ok(())
     }
 
     fn supported_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.config.algorithms.supported_schemes()
     }
 }

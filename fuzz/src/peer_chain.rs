@@ -10,8 +10,8 @@ use std::sync::{Arc, LazyLock};
 use aws_lc_rs::digest::{SHA256, digest};
 use pqlane_certs::bundle::TrustBundles;
 use pqlane_certs::clock::FixedClock;
-use pqlane_certs::testing::{NOW, allow, provider};
-use pqlane_certs::verifier::{MAX_PEER_CHAIN, PeerError, PeerIdentity, PeerVerifier};
+use pqlane_certs::testing::{NOW, allow, verifier_config};
+use pqlane_certs::verifier::{MAX_PEER_CHAIN, PeerError, PeerIdentity, PeerVerifier, Role};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -35,23 +35,35 @@ static BUNDLES: LazyLock<Arc<TrustBundles>> = LazyLock::new(fixtures::bundles);
 pub fn run(bytes: &[u8]) -> Verdict {
     let chain = read_chain(bytes);
     let verifier = new_verifier();
-    let identified = verifier.identify(&chain);
-    match &identified {
-        Ok(peer) => check_is_genuine(&chain, peer),
-        Err(error) => check_refusal(&chain, error),
-    }
-    // What is remembered from the first time must not change the second.
-    let again = verifier.identify(&chain);
-    assert_eq!(reason(&identified), reason(&again));
-    assert_eq!(identified.as_ref().ok(), again.as_ref().ok());
+    let identified = [Role::Client, Role::Server].map(|role| {
+        let identified = verifier.identify(&chain, role);
+        match &identified {
+            Ok(peer) => check_is_genuine(&chain, peer),
+            Err(error) => check_refusal(&chain, error),
+        }
+        // What is remembered from the first time must not change the second, nor what was
+        // remembered for the other role.
+        for verifier in [&verifier, &new_verifier()] {
+            let again = verifier.identify(&chain, role);
+            assert_eq!(reason(&identified), reason(&again));
+            assert_eq!(identified.as_ref().ok(), again.as_ref().ok());
+        }
+        if let Ok(peer) = &identified {
+            assert!(verifier.judge(peer).is_ok());
+        }
+        identified
+    });
     check_roles(&chain, &identified);
-    Verdict::of(&identified)
+    match identified.iter().any(Result::is_ok) {
+        true => Verdict::Accepted,
+        false => Verdict::Refused,
+    }
 }
 
 fn new_verifier() -> PeerVerifier {
     let clock = Arc::new(FixedClock::new(NOW));
     let allowed = allow(&["spiffe://example.org/agent/*"]);
-    PeerVerifier::new(Arc::clone(&BUNDLES), allowed, &provider(), clock)
+    PeerVerifier::new(verifier_config(Arc::clone(&BUNDLES), allowed, clock))
 }
 
 fn read_chain(mut bytes: &[u8]) -> Vec<CertificateDer<'_>> {
@@ -115,17 +127,20 @@ fn check_refusal(chain: &[CertificateDer<'_>], error: &PeerError) {
 }
 
 /// As rustls asks, a chain passes in a role just when `identify` passes it in that role.
-fn check_roles(chain: &[CertificateDer<'_>], identified: &Result<PeerIdentity, PeerError>) {
+fn check_roles(chain: &[CertificateDer<'_>], identified: &[Result<PeerIdentity, PeerError>; 2]) {
+    // The lists are only asked once possession is proved.
+    let verified = identified
+        .each_ref()
+        .map(|identified| identified.is_ok() || reason(identified) == "peer-not-allowed");
     let Some((leaf, intermediates)) = chain.split_first() else {
-        assert_eq!(reason(identified), "no-certificate");
+        let reasons = identified.each_ref().map(reason);
+        assert_eq!(reasons, ["no-certificate"; 2]);
         return;
     };
     let name = ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
     let as_client = new_verifier().verify_client_cert(leaf, intermediates, NOW);
     let as_server = new_verifier().verify_server_cert(leaf, intermediates, &name, &[], NOW);
-    // The allow-list is only asked once possession is proved.
-    let verified = identified.is_ok() || reason(identified) == "peer-not-allowed";
-    assert_eq!(as_client.is_ok() || as_server.is_ok(), verified);
+    assert_eq!([as_client.is_ok(), as_server.is_ok()], verified);
 }
 
 fn reason(identified: &Result<PeerIdentity, PeerError>) -> &'static str {

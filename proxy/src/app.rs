@@ -108,6 +108,7 @@ impl App {
             kx_policy,
             limits,
             clock,
+            chain_cache: Arc::default(),
             metrics,
             drain,
         };

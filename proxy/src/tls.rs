@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pqlane_certs::svid::{SvidError, X509Svid};
-use pqlane_certs::verifier::{PeerError, PeerIdentity, PeerVerifier};
+use pqlane_certs::verifier::{PeerError, PeerIdentity, PeerVerifier, Role};
 use pqlane_handshake::client_config::client_config;
 use pqlane_handshake::kx::group_name;
 use pqlane_handshake::observation::Observation;
@@ -109,9 +109,13 @@ impl TlsSide {
         )
         .map_err(|wrong| Denial::with_detail(DenyReason::TlsProtocol, wrong.to_string()))?;
         let chain = connection.peer_certificates().unwrap_or_default();
+        let role = match side {
+            Side::Client => Role::Server,
+            Side::Server => Role::Client,
+        };
         let peer = self
             .verifier
-            .identify(chain)
+            .identify(chain, role)
             .map_err(|error| refused_peer(&error))?;
         let version = match connection.alpn_protocol() {
             Some(b"h2") => HttpVersion::H2,
@@ -339,17 +343,21 @@ fn refused_peer(error: &PeerError) -> Denial {
             R::SvidMalformed
         }
         PeerError::NoCertificate => R::NoPeerCertificate,
-        PeerError::NotAllowed { .. } => R::PeerNotAllowed,
+        PeerError::Denied { .. } | PeerError::NotAllowed { .. } => R::PeerNotAllowed,
         PeerError::Signature(_) => R::PeerSignature,
         PeerError::Tls12 => R::TlsVersion,
         PeerError::UnknownTrustDomain { .. } => R::TrustDomainUnknown,
         PeerError::WrongPurpose { .. } => R::SvidKeyUsage,
-        PeerError::InvalidPath { .. }
+        PeerError::CrlExpired { .. }
+        | PeerError::CrlUnusable { .. }
+        | PeerError::InvalidPath { .. }
         | PeerError::IssuerExpired { .. }
         | PeerError::IssuerKeyUsage { .. }
         | PeerError::IssuerNotYetValid { .. }
+        | PeerError::Revoked { .. }
         | PeerError::UnhandledExtension { .. }
-        | PeerError::Untrusted { .. } => R::IssuerUntrusted,
+        | PeerError::Untrusted { .. }
+        | PeerError::UriNameConstraints { .. } => R::IssuerUntrusted,
     };
     Denial::with_detail(reason, with_causes(error))
 }

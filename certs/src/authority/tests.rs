@@ -9,8 +9,8 @@ use super::*;
 use crate::bundle::{TrustBundle, TrustBundles};
 use crate::clock::FixedClock;
 use crate::leaf::Leaf;
-use crate::testing::{NOW, TestDomain, allow, now_plus, provider};
-use crate::verifier::PeerVerifier;
+use crate::testing::{NOW, TestDomain, allow, now_plus, provider, verifier_config};
+use crate::verifier::{PeerVerifier, Role};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -38,7 +38,11 @@ fn its_svids_verify_under_its_bundle_for_every_kind_of_key() {
     let mut bundles = TrustBundles::new();
     bundles.insert(bundle).unwrap();
     let allowed = allow(&["spiffe://example.org/agent"]);
-    let verifier = PeerVerifier::new(Arc::new(bundles), allowed, &provider(), Arc::new(clock()));
+    let verifier = PeerVerifier::new(verifier_config(
+        Arc::new(bundles),
+        allowed,
+        Arc::new(clock()),
+    ));
     for key in KeyKind::ALL {
         let options = IssueOptions {
             key,
@@ -46,7 +50,9 @@ fn its_svids_verify_under_its_bundle_for_every_kind_of_key() {
         };
         let issued = authority.issue(&agent(), &options, &clock()).unwrap();
         let svid = issued.to_svid(&provider()).unwrap();
-        let peer = verifier.identify(&svid.certified_key().cert).unwrap();
+        let peer = verifier
+            .identify(&svid.certified_key().cert, Role::Client)
+            .unwrap();
         assert_eq!(*peer.spiffe_id(), agent(), "{key}");
     }
 }

@@ -18,9 +18,9 @@ fn keeps_each_root_with_its_own_dates() {
     let pem = old.bundle_pem() + &new.bundle_pem();
     let bundle = TrustBundle::from_pem(example(), pem.as_bytes()).unwrap();
     assert_eq!(bundle.roots().len(), 2);
-    assert!(bundle.validity_of(&bundle.roots()[1]).is_some());
+    assert!(bundle.facts_of(&bundle.roots()[1]).is_some());
     // An equal anchor from elsewhere is not one of this bundle's.
-    assert!(bundle.validity_of(&bundle.roots()[1].clone()).is_none());
+    assert!(bundle.facts_of(&bundle.roots()[1].clone()).is_none());
 }
 
 #[test]

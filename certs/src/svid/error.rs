@@ -30,7 +30,9 @@ pub enum SvidError {
         not_after: UnixTime,
     },
     /// The key is in an encoding that is not read here.
-    #[error("the private key is PKCS#1: PKCS#8 (PRIVATE KEY) or SEC1 (EC PRIVATE KEY) is accepted")]
+    #[error(
+        "the private key is in an unknown encoding: PKCS#8 (PRIVATE KEY), SEC1 (EC PRIVATE KEY) or PKCS#1 (RSA PRIVATE KEY) is accepted"
+    )]
     KeyFormat,
     /// The key is not the leaf's.
     #[error("the private key does not belong to the leaf certificate, the first one in the chain")]
@@ -75,7 +77,7 @@ pub enum SvidError {
     NoDigitalSignature,
     /// There is no private key.
     #[error(
-        "no private key: a PEM section PRIVATE KEY (PKCS#8) or EC PRIVATE KEY (SEC1), not encrypted, is needed"
+        "no private key: a PEM section PRIVATE KEY (PKCS#8), EC PRIVATE KEY (SEC1) or RSA PRIVATE KEY (PKCS#1), not encrypted, is needed"
     )]
     NoKey,
     /// There is no keyUsage. Spec: X509-SVID §4.3.

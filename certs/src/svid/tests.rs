@@ -97,10 +97,10 @@ fn rejects_several_keys() {
 }
 
 #[test]
-fn rejects_keys_that_are_not_pkcs8_or_sec1() {
+fn rejects_keys_that_are_not_what_their_label_says() {
     let (chain, key) = TestDomain::new("example.org").svid_pem("/agent");
     let pkcs1 = key.as_str().replace("PRIVATE KEY", "RSA PRIVATE KEY");
-    assert_eq!(reason(&chain, &pkcs1), "key-format");
+    assert_eq!(reason(&chain, &pkcs1), "key-unusable");
     let unusable = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
     assert_eq!(reason(&chain, unusable), "key-unusable");
 }

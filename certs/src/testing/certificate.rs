@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SanType, SerialNumber,
 };
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls_pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivatePkcs8KeyDer, UnixTime,
+};
 use time::OffsetDateTime;
 
 use super::{generate, pem, provider};
@@ -31,13 +34,18 @@ pub struct TestIssuer {
 }
 
 impl TestIssuer {
-    pub(super) fn root(trust_domain: &TrustDomain, key: &Arc<KeyPair>) -> Self {
+    pub(super) fn root(
+        trust_domain: &TrustDomain,
+        key: Arc<KeyPair>,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let mut params = ca_params(&format!("{trust_domain} root"));
         params.subject_alt_names = vec![uri(trust_domain.id().as_str())];
-        let certificate = params.self_signed(&**key).expect("root");
+        change(&mut params);
+        let certificate = params.self_signed(&*key).expect("root");
         Self {
             params,
-            key: Arc::clone(key),
+            key,
             certificate: certificate.der().clone(),
             chain: Vec::new(),
         }
@@ -57,6 +65,24 @@ impl TestIssuer {
         }
     }
 
+    /// The same CA in a certificate of another issuer, changed before it is signed: same name and
+    /// key.
+    pub fn reissued_by(&self, issuer: &Self, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = self.params.clone();
+        change(&mut params);
+        let certificate = params
+            .signed_by(&*self.key, &issuer.issuer())
+            .expect("intermediate");
+        let mut chain = vec![certificate.der().clone()];
+        chain.extend(issuer.chain.iter().cloned());
+        Self {
+            params,
+            key: Arc::clone(&self.key),
+            certificate: certificate.der().clone(),
+            chain,
+        }
+    }
+
     /// An intermediate CA that may sign certificates.
     pub fn intermediate(&self, name: &str) -> Self {
         self.intermediate_with(name, |_| {})
@@ -68,7 +94,16 @@ impl TestIssuer {
         name: &str,
         change: impl FnOnce(&mut CertificateParams),
     ) -> Self {
-        let key = generate(KeyKind::EcdsaP256);
+        self.intermediate_with_key(name, generate(KeyKind::EcdsaP256), change)
+    }
+
+    /// An intermediate CA with this key, changed before it is signed.
+    pub fn intermediate_with_key(
+        &self,
+        name: &str,
+        key: Arc<KeyPair>,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let mut params = ca_params(name);
         change(&mut params);
         let certificate = params
@@ -99,6 +134,42 @@ impl TestIssuer {
         pem(std::slice::from_ref(&self.certificate))
     }
 
+    /// A revocation list with these serial numbers, from `this_update` until `next_update`.
+    pub fn crl(
+        &self,
+        serials: &[&[u8]],
+        this_update: UnixTime,
+        next_update: UnixTime,
+    ) -> CertificateRevocationListDer<'static> {
+        self.crl_with(serials, this_update, next_update, |_| {})
+    }
+
+    /// A revocation list, changed before it is signed.
+    pub fn crl_with(
+        &self,
+        serials: &[&[u8]],
+        this_update: UnixTime,
+        next_update: UnixTime,
+        change: impl FnOnce(&mut CertificateRevocationListParams),
+    ) -> CertificateRevocationListDer<'static> {
+        let revoked = |serial: &&[u8]| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(serial),
+            revocation_time: date(this_update),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let mut params = CertificateRevocationListParams {
+            this_update: date(this_update),
+            next_update: date(next_update),
+            crl_number: SerialNumber::from(this_update.as_secs()),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: self.params.key_identifier_method.clone(),
+        };
+        change(&mut params);
+        params.signed_by(&self.issuer()).expect("CRL").into()
+    }
+
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
         Issuer::from_params(&self.params, &self.key)
     }
@@ -109,7 +180,7 @@ impl TestIssuer {
 pub struct TestLeaf<'a> {
     issuer: &'a TestIssuer,
     params: CertificateParams,
-    key: KeyKind,
+    key: Arc<KeyPair>,
 }
 
 impl<'a> TestLeaf<'a> {
@@ -127,13 +198,24 @@ impl<'a> TestLeaf<'a> {
         Self {
             issuer,
             params,
-            key: KeyKind::EcdsaP256,
+            key: generate(KeyKind::EcdsaP256),
         }
     }
 
     /// A key of this kind instead of ECDSA P-256.
-    pub fn key(mut self, kind: KeyKind) -> Self {
-        self.key = kind;
+    pub fn key(self, kind: KeyKind) -> Self {
+        self.key_pair(generate(kind))
+    }
+
+    /// This key, of any kind.
+    pub fn key_pair(mut self, key: Arc<KeyPair>) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// This serial number, most significant octet first.
+    pub fn serial(mut self, serial: &[u8]) -> Self {
+        self.params.serial_number = Some(SerialNumber::from_slice(serial));
         self
     }
 
@@ -208,7 +290,7 @@ impl<'a> TestLeaf<'a> {
 
     /// Makes the key and signs the certificate.
     pub fn issue(self) -> TestSvid {
-        let key = generate(self.key);
+        let key = self.key;
         let leaf = self
             .params
             .signed_by(&*key, &self.issuer.issuer())

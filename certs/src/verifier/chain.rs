@@ -1,15 +1,18 @@
 //! Steps 1 to 3: from certificates to a [`PeerIdentity`].
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
 use super::{MAX_PEER_CHAIN, PeerError};
-use crate::bundle::{TrustBundle, TrustBundles};
+use crate::bundle::{RootFacts, TrustBundle, TrustBundles};
 use crate::leaf::{self, Leaf, Validity};
+use crate::revocation::{CrlIssuer, next_update_of};
 use crate::spiffe_id::SpiffeId;
 use crate::svid::SvidError;
 
@@ -20,9 +23,27 @@ pub struct PeerIdentity {
 }
 
 impl PeerIdentity {
+    /// The holder of a leaf whose chain has verified.
+    pub(super) fn of_verified(leaf: Leaf) -> Self {
+        Self {
+            leaf: Arc::new(leaf),
+        }
+    }
+
+    pub(super) fn leaf(&self) -> &Leaf {
+        &self.leaf
+    }
+
     /// The peer's SPIFFE ID. Its path is not empty.
     pub fn spiffe_id(&self) -> &SpiffeId {
         self.leaf.spiffe_id()
+    }
+
+    /// The serial number of the leaf.
+    /// Shape: the contents of the DER integer, most significant octet first, without leading zeros;
+    /// one zero for the number zero. Spec: RFC 5280 §4.1.2.2.
+    pub fn serial(&self) -> &[u8] {
+        self.leaf.serial()
     }
 
     /// SHA-256 of the DER leaf certificate, as in `x5t#S256`. Spec: RFC 8705 §3.1.
@@ -41,14 +62,27 @@ impl PeerIdentity {
     }
 }
 
-/// The TLS role in which the holder of a chain acts.
+/// The TLS role in which the holder of a chain acts: the peer's, not ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Role {
+pub enum Role {
+    /// The peer called us.
     Client,
+    /// We called the peer.
     Server,
 }
 
-/// A verified chain: whose it is, and while what time every certificate in it is valid.
+impl fmt::Display for Role {
+    /// `client` or `server`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        })
+    }
+}
+
+/// A verified chain: whose it is, and while what time every certificate in it is valid and every
+/// revocation list that was consulted is up to date.
 #[derive(Clone, Debug)]
 pub(crate) struct VerifiedChain {
     pub(crate) identity: PeerIdentity,
@@ -93,18 +127,22 @@ pub(crate) fn verify(
 ) -> Result<VerifiedChain, PeerError> {
     let leaf = Leaf::parse(chain.leaf)?;
     let bundle = choose_bundle(&leaf, bundles)?;
-    check_leaf_time(&leaf, now)?;
-    let validity = verify_path(chain, &leaf, role, bundle, algorithms, now)?;
-    Ok(VerifiedChain {
-        identity: PeerIdentity {
-            leaf: Arc::new(leaf),
-        },
-        validity,
-    })
+    Verification {
+        chain,
+        leaf: &leaf,
+        role,
+        bundle,
+        algorithms,
+        now,
+    }
+    .run()
 }
 
 /// X509-SVID §5.2: the issuer must be authorised for the ID, that is, be of its trust domain.
-fn choose_bundle<'a>(leaf: &Leaf, bundles: &'a TrustBundles) -> Result<&'a TrustBundle, PeerError> {
+pub(super) fn choose_bundle<'a>(
+    leaf: &Leaf,
+    bundles: &'a TrustBundles,
+) -> Result<&'a TrustBundle, PeerError> {
     bundles
         .bundle(leaf.spiffe_id().trust_domain())
         .ok_or_else(|| PeerError::UnknownTrustDomain {
@@ -119,7 +157,7 @@ fn join(bundles: &TrustBundles) -> String {
 }
 
 /// RFC 5280 §6.1.3 (a)(2), ahead of path building so that the refusal is the leaf's own.
-fn check_leaf_time(leaf: &Leaf, now: UnixTime) -> Result<(), PeerError> {
+pub(super) fn check_leaf_time(leaf: &Leaf, now: UnixTime) -> Result<(), PeerError> {
     let claimed = || leaf.spiffe_id().clone();
     if now < leaf.not_before() {
         return Err(PeerError::NotYetValid {
@@ -136,108 +174,161 @@ fn check_leaf_time(leaf: &Leaf, now: UnixTime) -> Result<(), PeerError> {
     Ok(())
 }
 
-/// RFC 5280 §6: builds a path to a root of `bundle`. Gives the time while all of it is valid.
-fn verify_path(
-    chain: &PresentedChain<'_>,
-    leaf: &Leaf,
-    role: Role,
-    bundle: &TrustBundle,
-    algorithms: &WebPkiSupportedAlgorithms,
-    now: UnixTime,
-) -> Result<Validity, PeerError> {
-    let end_entity = EndEntityCert::try_from(chain.leaf)
-        .map_err(|source| PeerError::of_path(leaf.spiffe_id(), role, source))?;
-    // X509-SVID §4.4, RFC 5280 §4.2.1.12: a purpose is needed only if the extension is there.
-    let usage = match role {
-        Role::Client => KeyUsage::client_auth(),
-        Role::Server => KeyUsage::server_auth(),
-    };
-
-    // A path that breaks a rule of ours is not the end: a renewed root may offer a better one.
-    let validity = Cell::new(leaf.validity());
-    let refusal = RefCell::new(None);
-    let check_issuers = |path: &VerifiedPath<'_>| match issuer_validity(path, bundle, leaf, now) {
-        Ok(issuers) => {
-            validity.set(leaf.validity().intersect(issuers));
-            Ok(())
-        }
-        Err(error) => {
-            refusal.replace(Some(error));
-            Err(webpki::Error::UnknownIssuer)
-        }
-    };
-    let built = end_entity.verify_for_usage(
-        algorithms.all,
-        bundle.roots(),
-        chain.intermediates,
-        now,
-        usage,
-        None,
-        Some(&check_issuers),
-    );
-    match built {
-        Ok(_) => Ok(validity.get()),
-        Err(source) => Err(refusal
-            .take()
-            .unwrap_or_else(|| PeerError::of_path(leaf.spiffe_id(), role, source))),
-    }
+/// What a chain is judged by, once its leaf follows the rules and its bundle is chosen.
+#[derive(Clone, Copy)]
+pub(super) struct Verification<'a> {
+    pub(super) chain: &'a PresentedChain<'a>,
+    pub(super) leaf: &'a Leaf,
+    pub(super) role: Role,
+    pub(super) bundle: &'a TrustBundle,
+    pub(super) algorithms: &'a WebPkiSupportedAlgorithms,
+    pub(super) now: UnixTime,
 }
 
-/// The time while all issuers in a path are valid, if the root is valid now and the others may sign
-/// certificates. webpki has judged the dates of those already.
-fn issuer_validity(
-    path: &VerifiedPath<'_>,
-    bundle: &TrustBundle,
-    leaf: &Leaf,
-    now: UnixTime,
-) -> Result<Validity, PeerError> {
-    let claimed = || leaf.spiffe_id().clone();
-    let unusable = |source| PeerError::MalformedIssuer {
-        claimed: claimed(),
-        source,
-    };
-    let mut all = root_validity(path, bundle, leaf, now)?;
-    for intermediate in path.intermediate_certificates() {
-        let der = intermediate.der();
-        let certificate = leaf::parse_certificate(&der).map_err(unusable)?;
-        // X509-SVID §4.3, RFC 5280 §6.1.4 (n).
-        let usage = certificate
-            .key_usage()
-            .map_err(SvidError::Malformed)
-            .map_err(unusable)?;
-        if !usage.is_some_and(|usage| usage.value.key_cert_sign()) {
-            return Err(PeerError::IssuerKeyUsage { claimed: claimed() });
-        }
-        all = all.intersect(Validity::of(&certificate));
+impl Verification<'_> {
+    pub(super) fn run(&self) -> Result<VerifiedChain, PeerError> {
+        check_leaf_time(self.leaf, self.now)?;
+        let validity = self.verify_path()?;
+        Ok(VerifiedChain {
+            identity: PeerIdentity::of_verified(self.leaf.clone()),
+            validity,
+        })
     }
-    Ok(all)
-}
 
-/// The validity period of the root that a path ends in, if it is valid now. Roots come from
-/// configuration, but one that has expired vouches for nobody.
-fn root_validity(
-    path: &VerifiedPath<'_>,
-    bundle: &TrustBundle,
-    leaf: &Leaf,
-    now: UnixTime,
-) -> Result<Validity, PeerError> {
-    let claimed = leaf.spiffe_id().clone();
-    let Some(root) = bundle.validity_of(path.anchor()) else {
-        let source = webpki::Error::UnknownIssuer;
-        return Err(PeerError::Untrusted { claimed, source });
-    };
-    let Validity {
-        not_before,
-        not_after,
-    } = root;
-    if now < not_before {
-        return Err(PeerError::IssuerNotYetValid {
-            claimed,
+    /// RFC 5280 §6: builds a path to a root of the bundle. Gives the time while all of it is valid.
+    fn verify_path(&self) -> Result<Validity, PeerError> {
+        let end_entity = EndEntityCert::try_from(self.chain.leaf)
+            .map_err(|source| PeerError::of_path(self.leaf.spiffe_id(), self.role, source))?;
+        // X509-SVID §4.4, RFC 5280 §4.2.1.12: a purpose is needed only if the extension is there.
+        let usage = match self.role {
+            Role::Client => KeyUsage::client_auth(),
+            Role::Server => KeyUsage::server_auth(),
+        };
+
+        // A path that breaks a rule of ours is not the end: a renewed root may offer a better one.
+        let validity = Cell::new(self.leaf.validity());
+        let refusal = RefCell::new(None);
+        let check_issuers = |path: &VerifiedPath<'_>| match self.check_issuers(path) {
+            Ok(issuers) => {
+                validity.set(self.leaf.validity().intersect(issuers));
+                Ok(())
+            }
+            Err(error) => {
+                refusal.replace(Some(error));
+                Err(webpki::Error::UnknownIssuer)
+            }
+        };
+        let built = end_entity.verify_for_usage(
+            self.algorithms.all,
+            self.bundle.roots(),
+            self.chain.intermediates,
+            self.now,
+            usage,
+            // Revocation is looked up in `check_issuers`; see there.
+            None,
+            Some(&check_issuers),
+        );
+        match built {
+            Ok(_) => Ok(validity.get()),
+            Err(source) => Err(refusal.take().unwrap_or_else(|| self.refused_by(source))),
+        }
+    }
+
+    /// What path building said, or what is behind it.
+    fn refused_by(&self, source: webpki::Error) -> PeerError {
+        let constrains_uris = |der: &CertificateDer<'_>| {
+            leaf::parse_certificate(der).is_ok_and(|issuer| leaf::constrains_uris(&issuer))
+        };
+        let intermediates = self.chain.intermediates;
+        if matches!(source, webpki::Error::NameConstraintViolation)
+            && intermediates.iter().any(constrains_uris)
+        {
+            return PeerError::UriNameConstraints {
+                claimed: self.claimed(),
+            };
+        }
+        PeerError::of_path(self.leaf.spiffe_id(), self.role, source)
+    }
+
+    /// The time while all issuers in a path and all revocation lists about it are valid, if the root
+    /// is valid now, the others may sign certificates, and nothing in the path is revoked. webpki
+    /// has judged the dates of the others already.
+    ///
+    /// webpki could look into revocation lists itself; it takes the first that has the issuer's
+    /// name, although another of that name may have signed the certificate.
+    fn check_issuers(&self, path: &VerifiedPath<'_>) -> Result<Validity, PeerError> {
+        let unusable = |source| PeerError::MalformedIssuer {
+            claimed: self.claimed(),
+            source,
+        };
+        let root = self.root_of(path)?;
+        let mut all = root.validity;
+        // From the leaf up: each certificate meets its issuer.
+        let mut certificate: &webpki::Cert<'_> = path.end_entity();
+        for intermediate in path.intermediate_certificates() {
+            let der = intermediate.der();
+            let parsed = leaf::parse_certificate(&der).map_err(unusable)?;
+            // X509-SVID §4.3, RFC 5280 §6.1.4 (n).
+            let usage = parsed
+                .key_usage()
+                .map_err(SvidError::Malformed)
+                .map_err(unusable)?;
+            if !usage.is_some_and(|usage| usage.value.key_cert_sign()) {
+                return Err(PeerError::IssuerKeyUsage {
+                    claimed: self.claimed(),
+                });
+            }
+            let issuer = CrlIssuer::of(&parsed).map_err(unusable)?;
+            all = all
+                .intersect(Validity::of(&parsed))
+                .intersect(self.check_revocation(certificate, &issuer)?);
+            certificate = intermediate;
+        }
+        Ok(all.intersect(self.check_revocation(certificate, &root.crl_issuer())?))
+    }
+
+    /// RFC 5280 §6.3. Gives the time until which the answer holds.
+    fn check_revocation(
+        &self,
+        certificate: &webpki::Cert<'_>,
+        issuer: &CrlIssuer<'_>,
+    ) -> Result<Validity, PeerError> {
+        let crls = self.bundle.crls();
+        let next_update = next_update_of(certificate, issuer, crls, self.algorithms, self.now)
+            .map_err(|revocation| PeerError::of_revocation(self.claimed(), revocation))?;
+        // At nextUpdate itself the list is out of date.
+        let until = next_update.map_or(u64::MAX, |time| time.as_secs().saturating_sub(1));
+        Ok(Validity {
+            not_before: UnixTime::since_unix_epoch(Duration::ZERO),
+            not_after: UnixTime::since_unix_epoch(Duration::from_secs(until)),
+        })
+    }
+
+    /// The root that a path ends in, if it is valid now. Roots come from configuration, but one that
+    /// has expired vouches for nobody.
+    fn root_of(&self, path: &VerifiedPath<'_>) -> Result<&RootFacts, PeerError> {
+        let claimed = self.claimed();
+        let Some(root) = self.bundle.facts_of(path.anchor()) else {
+            let source = webpki::Error::UnknownIssuer;
+            return Err(PeerError::Untrusted { claimed, source });
+        };
+        let Validity {
             not_before,
-        });
+            not_after,
+        } = root.validity;
+        if self.now < not_before {
+            return Err(PeerError::IssuerNotYetValid {
+                claimed,
+                not_before,
+            });
+        }
+        if self.now > not_after {
+            return Err(PeerError::IssuerExpired { claimed, not_after });
+        }
+        Ok(root)
     }
-    if now > not_after {
-        return Err(PeerError::IssuerExpired { claimed, not_after });
+
+    fn claimed(&self) -> SpiffeId {
+        self.leaf.spiffe_id().clone()
     }
-    Ok(root)
 }

@@ -5,7 +5,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::{PeerError, PeerVerifier, Role};
+use super::{PeerError, PeerVerifier, PresentedChain, Role};
 
 impl ClientCertVerifier for PeerVerifier {
     fn offer_client_auth(&self) -> bool {
@@ -29,7 +29,8 @@ impl ClientCertVerifier for PeerVerifier {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.verify_chain(end_entity, intermediates, Role::Client)?;
+        let chain = PresentedChain::new(end_entity, intermediates)?;
+        self.verify_chain(&chain, Role::Client)?;
         Ok(ClientCertVerified::assertion())
     }
 
@@ -43,7 +44,7 @@ impl ClientCertVerifier for PeerVerifier {
         Err(PeerError::Tls12.into())
     }
 
-    /// The proof of possession, and then the allow-list.
+    /// The proof of possession, and then the deny-list and the allow-list.
     fn verify_tls13_signature(
         &self,
         message: &[u8],

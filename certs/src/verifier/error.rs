@@ -10,14 +10,15 @@ use rustls_pki_types::UnixTime;
 
 use super::{MAX_PEER_CHAIN, Role};
 use crate::clock::Rfc3339;
+use crate::revocation::{DenyEntry, Revocation};
 use crate::spiffe_id::SpiffeId;
 use crate::svid::SvidError;
 
 /// Why a peer was refused.
 ///
 /// An ID called `claimed` was read from a certificate whose holder has proved nothing: it must not
-/// be recorded as the one that was refused. Only [`PeerError::NotAllowed`] names a proved ID, see
-/// [`PeerError::proved_id`].
+/// be recorded as the one that was refused. Only [`PeerError::Denied`] and [`PeerError::NotAllowed`]
+/// name a proved ID, see [`PeerError::proved_id`].
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PeerError {
     /// The chain has more than [`MAX_PEER_CHAIN`] certificates.
@@ -25,6 +26,35 @@ pub enum PeerError {
     ChainTooLong {
         /// How many it has.
         count: usize,
+    },
+    /// The revocation list of an issuer is out of date, so that nobody knows who is on it now.
+    /// Spec: RFC 5280 §5.1.2.5.
+    #[error(
+        "the CRL of an issuer of a peer that claims {claimed} is out of date since {}: a newer one is needed",
+        Rfc3339(*next_update)
+    )]
+    CrlExpired {
+        /// Whose chain it says it is.
+        claimed: SpiffeId,
+        /// Its nextUpdate: the first second at which it is out of date.
+        next_update: UnixTime,
+    },
+    /// The revocation list of an issuer cannot be used, so that nobody knows who is on it.
+    #[error("the CRL of an issuer of a peer that claims {claimed} cannot be used")]
+    CrlUnusable {
+        /// Whose chain it says it is.
+        claimed: SpiffeId,
+        /// Why.
+        #[source]
+        source: webpki::Error,
+    },
+    /// The peer proved who it is, and has been struck off.
+    #[error("{id} is on the deny-list: {entry}")]
+    Denied {
+        /// Who it proved to be.
+        id: SpiffeId,
+        /// The entry of the deny-list.
+        entry: DenyEntry,
     },
     /// The leaf is no longer valid.
     #[error("the SVID of a peer that claims {claimed} expired at {}", Rfc3339(*not_after))]
@@ -107,6 +137,12 @@ pub enum PeerError {
         /// The first second at which it will be valid.
         not_before: UnixTime,
     },
+    /// The issuer of a certificate in the chain has revoked it. Spec: RFC 5280 §6.3.
+    #[error("a certificate of a peer that claims {claimed} has been revoked by its issuer")]
+    Revoked {
+        /// Whose chain it says it is.
+        claimed: SpiffeId,
+    },
     /// The handshake signature is not the leaf's. Spec: RFC 9846, CertificateVerify.
     #[error("the peer did not prove that it holds the key of its certificate")]
     Signature(#[source] rustls::Error),
@@ -143,6 +179,15 @@ pub enum PeerError {
         #[source]
         source: webpki::Error,
     },
+    /// An intermediate constrains URIs, which path validation here cannot judge.
+    /// Spec: RFC 5280 §4.2.1.10.
+    #[error(
+        "an intermediate certificate of a peer that claims {claimed} has name constraints on URIs: webpki, which verifies chains here, refuses every SVID below such a certificate; its CA must leave URI subtrees out of nameConstraints"
+    )]
+    UriNameConstraints {
+        /// Whose chain it says it is.
+        claimed: SpiffeId,
+    },
     /// The extended key usage does not name the role. Spec: X509-SVID §4.4.
     #[error(
         "the certificate of a peer that claims {claimed} is not for TLS {role}s: extendedKeyUsage must name serverAuth and clientAuth"
@@ -150,8 +195,8 @@ pub enum PeerError {
     WrongPurpose {
         /// Whose chain it says it is.
         claimed: SpiffeId,
-        /// The role that it acts in, `client` or `server`.
-        role: &'static str,
+        /// The role that it acts in.
+        role: Role,
     },
 }
 
@@ -160,6 +205,9 @@ impl PeerError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::ChainTooLong { .. } => "chain-too-long",
+            Self::CrlExpired { .. } => "crl-expired",
+            Self::CrlUnusable { .. } => "crl-unusable",
+            Self::Denied { .. } => "peer-denied",
             Self::Expired { .. } => "expired",
             Self::InvalidPath { .. } => "invalid-path",
             Self::IssuerExpired { .. } => "issuer-expired",
@@ -172,27 +220,31 @@ impl PeerError {
             Self::NoCertificate => "no-certificate",
             Self::NotAllowed { .. } => "peer-not-allowed",
             Self::NotYetValid { .. } => "not-yet-valid",
+            Self::Revoked { .. } => "revoked",
             Self::Signature(_) => "bad-signature",
             Self::Tls12 => "tls12",
             Self::UnhandledExtension { .. } => "unhandled-critical-extension",
             Self::UnknownTrustDomain { .. } => "unknown-trust-domain",
             Self::Untrusted { .. } => "untrusted-issuer",
+            Self::UriNameConstraints { .. } => "uri-name-constraints",
             Self::WrongPurpose { .. } => "wrong-purpose",
         }
     }
 
     /// The ID of a peer that proved who it is and was refused for that.
     pub fn proved_id(&self) -> Option<&SpiffeId> {
-        let Self::NotAllowed { id, .. } = self else {
-            return None;
-        };
-        Some(id)
+        match self {
+            Self::Denied { id, .. } | Self::NotAllowed { id, .. } => Some(id),
+            _unproved => None,
+        }
     }
 
     /// The ID that an unproved certificate names. For diagnosis only; see [`PeerError`].
     pub fn claimed_id(&self) -> Option<&SpiffeId> {
         match self {
-            Self::Expired { claimed, .. }
+            Self::CrlExpired { claimed, .. }
+            | Self::CrlUnusable { claimed, .. }
+            | Self::Expired { claimed, .. }
             | Self::InvalidPath { claimed, .. }
             | Self::IssuerExpired { claimed, .. }
             | Self::IssuerKeyUsage { claimed }
@@ -200,11 +252,14 @@ impl PeerError {
             | Self::MalformedCertificate { claimed, .. }
             | Self::MalformedIssuer { claimed, .. }
             | Self::NotYetValid { claimed, .. }
+            | Self::Revoked { claimed }
             | Self::UnhandledExtension { claimed }
             | Self::UnknownTrustDomain { claimed, .. }
             | Self::Untrusted { claimed, .. }
+            | Self::UriNameConstraints { claimed }
             | Self::WrongPurpose { claimed, .. } => Some(claimed),
             Self::ChainTooLong { .. }
+            | Self::Denied { .. }
             | Self::Leaf(_)
             | Self::NoCertificate
             | Self::NotAllowed { .. }
@@ -239,22 +294,37 @@ impl PeerError {
             | Self::Leaf(_)
             | Self::MalformedCertificate { .. }
             | Self::MalformedIssuer { .. } => CertificateError::BadEncoding,
+            Self::CrlExpired { .. } => CertificateError::ExpiredRevocationList,
+            Self::CrlUnusable { .. } => CertificateError::UnknownRevocationStatus,
             Self::Expired { .. } | Self::IssuerExpired { .. } => CertificateError::Expired,
             Self::InvalidPath { .. }
             | Self::IssuerKeyUsage { .. }
             | Self::UnknownTrustDomain { .. }
-            | Self::Untrusted { .. } => CertificateError::UnknownIssuer,
-            Self::NotAllowed { .. } | Self::Tls12 => {
+            | Self::Untrusted { .. }
+            | Self::UriNameConstraints { .. } => CertificateError::UnknownIssuer,
+            Self::Denied { .. } | Self::NotAllowed { .. } | Self::Tls12 => {
                 CertificateError::ApplicationVerificationFailure
             }
             Self::IssuerNotYetValid { .. } | Self::NotYetValid { .. } => {
                 CertificateError::NotValidYet
             }
+            Self::Revoked { .. } => CertificateError::Revoked,
             Self::Signature(_) => CertificateError::BadSignature,
             Self::UnhandledExtension { .. } => CertificateError::UnhandledCriticalExtension,
             Self::WrongPurpose { .. } => CertificateError::InvalidPurpose,
         };
         certificate_error.into()
+    }
+
+    pub(super) fn of_revocation(claimed: SpiffeId, revocation: Revocation) -> Self {
+        match revocation {
+            Revocation::Expired { next_update } => Self::CrlExpired {
+                claimed,
+                next_update,
+            },
+            Revocation::Revoked => Self::Revoked { claimed },
+            Revocation::Unusable(source) => Self::CrlUnusable { claimed, source },
+        }
     }
 
     /// Sorts an error of path building into the rules that a reader wants told apart.
@@ -282,13 +352,9 @@ impl PeerError {
                 claimed,
                 not_before,
             },
-            Path::RequiredEkuNotFoundContext(_) | Path::EmptyEkuExtension => Self::WrongPurpose {
-                claimed,
-                role: match role {
-                    Role::Client => "client",
-                    Role::Server => "server",
-                },
-            },
+            Path::RequiredEkuNotFoundContext(_) | Path::EmptyEkuExtension => {
+                Self::WrongPurpose { claimed, role }
+            }
             Path::UnsupportedCriticalExtension => Self::UnhandledExtension { claimed },
             source => Self::InvalidPath { claimed, source },
         }

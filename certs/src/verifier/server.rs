@@ -4,7 +4,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{PeerError, PeerVerifier, Role};
+use super::{PeerError, PeerVerifier, PresentedChain, Role};
 
 impl ServerCertVerifier for PeerVerifier {
     /// The server name is ignored: X509-SVID §2 puts the identity into the URI SAN, and the
@@ -18,7 +18,8 @@ impl ServerCertVerifier for PeerVerifier {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.verify_chain(end_entity, intermediates, Role::Server)?;
+        let chain = PresentedChain::new(end_entity, intermediates)?;
+        self.verify_chain(&chain, Role::Server)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -32,7 +33,7 @@ impl ServerCertVerifier for PeerVerifier {
         Err(PeerError::Tls12.into())
     }
 
-    /// The proof of possession, and then the allow-list.
+    /// The proof of possession, and then the deny-list and the allow-list.
     fn verify_tls13_signature(
         &self,
         message: &[u8],

@@ -4,7 +4,8 @@ use super::*;
 use crate::authority::KeyKind;
 use crate::bundle::TrustBundle;
 use crate::clock::FixedClock;
-use crate::testing::{NOW, TestDomain, TestSvid, allow, bundles, now_plus, provider};
+use crate::spiffe_id::SpiffeId;
+use crate::testing::{NOW, TestDomain, TestSvid, allow, bundles, now_plus, verifier_config};
 
 struct Fixture {
     verifier: PeerVerifier,
@@ -15,7 +16,7 @@ fn trusting(bundles: Arc<TrustBundles>) -> Fixture {
     let clock = Arc::new(FixedClock::new(NOW));
     let allowed = allow(&["spiffe://example.org/**"]);
     Fixture {
-        verifier: PeerVerifier::new(bundles, allowed, &provider(), clock),
+        verifier: PeerVerifier::new(verifier_config(bundles, allowed, clock)),
     }
 }
 
@@ -25,12 +26,14 @@ impl Fixture {
     }
 
     fn refusal(&self, svid: &TestSvid) -> PeerError {
-        self.verifier.identify(svid.chain()).unwrap_err()
+        self.verifier
+            .identify(svid.chain(), Role::Client)
+            .unwrap_err()
     }
 
     fn reason_as(&self, svid: &TestSvid, role: Role) -> Option<&'static str> {
-        let (leaf, intermediates) = svid.chain().split_first().unwrap();
-        let verified = self.verifier.verify_chain(leaf, intermediates, role);
+        let chain = PresentedChain::split(svid.chain()).unwrap();
+        let verified = self.verifier.verify_chain(&chain, role);
         verified.err().map(|error| error.reason())
     }
 }
@@ -43,7 +46,10 @@ fn identifies_a_good_peer() {
         .valid(now_plus(-10), now_plus(10))
         .issue();
     let fixture = trusting(bundles(&[&domain]));
-    let peer = fixture.verifier.identify(svid.chain()).unwrap();
+    let peer = fixture
+        .verifier
+        .identify(svid.chain(), Role::Client)
+        .unwrap();
     assert_eq!(peer.spiffe_id().as_str(), "spiffe://example.org/agent");
     assert_eq!(peer.not_before(), now_plus(-10));
     assert_eq!(peer.not_after(), now_plus(10));
@@ -61,7 +67,10 @@ fn identifies_peers_with_every_kind_of_key_under_every_kind_of_root() {
         for leaf in KeyKind::ALL {
             let svid = domain.leaf("/agent").key(leaf).issue();
             assert!(
-                fixture.verifier.identify(svid.chain()).is_ok(),
+                fixture
+                    .verifier
+                    .identify(svid.chain(), Role::Client)
+                    .is_ok(),
                 "{leaf} under {root}"
             );
         }
@@ -76,20 +85,28 @@ fn follows_intermediates_in_any_order() {
     let svid = inner.leaf("spiffe://example.org/agent").issue();
     assert_eq!(svid.chain().len(), 3);
     let fixture = trusting(bundles(&[&domain]));
-    assert!(fixture.verifier.identify(svid.chain()).is_ok());
+    assert!(
+        fixture
+            .verifier
+            .identify(svid.chain(), Role::Client)
+            .is_ok()
+    );
 
     let mut swapped = svid.chain().to_vec();
     swapped.swap(1, 2);
-    assert!(fixture.verifier.identify(&swapped).is_ok());
+    assert!(fixture.verifier.identify(&swapped, Role::Client).is_ok());
     let without = &svid.chain()[..2];
-    let error = fixture.verifier.identify(without).unwrap_err();
+    let error = fixture
+        .verifier
+        .identify(without, Role::Client)
+        .unwrap_err();
     assert_eq!(error.reason(), "untrusted-issuer");
 }
 
 #[test]
 fn refuses_nothing_at_all() {
     let fixture = trusting(bundles(&[]));
-    let error = fixture.verifier.identify(&[]).unwrap_err();
+    let error = fixture.verifier.identify(&[], Role::Client).unwrap_err();
     assert_eq!(error.reason(), "no-certificate");
 }
 
@@ -105,7 +122,12 @@ fn refuses_nine_certificates_before_parsing_them() {
         PeerError::ChainTooLong { count: 9 }
     ));
     let eight = good.with_more(&vec![garbage; 7]);
-    assert!(fixture.verifier.identify(eight.chain()).is_ok());
+    assert!(
+        fixture
+            .verifier
+            .identify(eight.chain(), Role::Client)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -177,7 +199,12 @@ fn refuses_expired_and_not_yet_valid_leaves() {
     let future = domain.leaf("/agent").valid(now_plus(1), now_plus(60));
     assert_eq!(fixture.reason(&future.issue()), "not-yet-valid");
     let this_second = domain.leaf("/agent").valid(NOW, NOW).issue();
-    assert!(fixture.verifier.identify(this_second.chain()).is_ok());
+    assert!(
+        fixture
+            .verifier
+            .identify(this_second.chain(), Role::Client)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -216,7 +243,12 @@ fn refuses_expired_roots_unless_a_renewed_one_is_there() {
     assert_eq!(with_roots(&[&old]).reason(&svid), "issuer-expired");
     assert_eq!(with_roots(&[&next]).reason(&svid), "issuer-not-yet-valid");
     let renewed = with_roots(&[&old, &next, &current]);
-    assert!(renewed.verifier.identify(svid.chain()).is_ok());
+    assert!(
+        renewed
+            .verifier
+            .identify(svid.chain(), Role::Client)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -251,7 +283,12 @@ fn refuses_more_intermediates_than_a_path_length_permits() {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     });
     let good = last.leaf("spiffe://example.org/agent").issue();
-    assert!(fixture.verifier.identify(good.chain()).is_ok());
+    assert!(
+        fixture
+            .verifier
+            .identify(good.chain(), Role::Client)
+            .is_ok()
+    );
     let beyond = last.intermediate("beyond");
     let svid = beyond.leaf("spiffe://example.org/agent").issue();
     assert_eq!(fixture.reason(&svid), "invalid-path");
@@ -283,11 +320,6 @@ fn refuses_leaves_for_the_other_role_only() {
         assert_eq!(fixture.reason_as(&unsaid, role), None);
         assert_eq!(fixture.reason_as(bad, role), Some("wrong-purpose"));
     }
-    // Without a handshake of its own, a verifier judges for either role.
-    for svid in [&server, &client, &unsaid] {
-        let fresh = trusting(bundles(&[&domain]));
-        assert!(fresh.verifier.identify(svid.chain()).is_ok());
-    }
 }
 
 #[test]
@@ -315,9 +347,9 @@ fn an_empty_allow_list_refuses_everybody() {
     let domain = TestDomain::new("example.org");
     let clock = Arc::new(FixedClock::new(NOW));
     let nobody = AllowList::default();
-    let verifier = PeerVerifier::new(bundles(&[&domain]), nobody, &provider(), clock);
+    let verifier = PeerVerifier::new(verifier_config(bundles(&[&domain]), nobody, clock));
     let svid = domain.leaf("/agent").issue();
-    let error = verifier.identify(svid.chain()).unwrap_err();
+    let error = verifier.identify(svid.chain(), Role::Client).unwrap_err();
     assert_eq!(error.reason(), "peer-not-allowed");
     assert!(error.to_string().ends_with("allowed: nobody"), "{error}");
 }

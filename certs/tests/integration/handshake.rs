@@ -2,6 +2,7 @@
 
 use pqlane_certs::authority::KeyKind;
 use pqlane_certs::testing::{TestDomain, TestSvid, now_plus};
+use pqlane_certs::verifier::Role;
 use rustls::{AlertDescription, Error, NamedGroup};
 
 use crate::support::{End, shake_hands};
@@ -26,9 +27,15 @@ fn good_peers_know_each_other_afterwards() {
     assert_eq!(at_server.result, Ok(()));
     assert_eq!(at_client.group, Some(NamedGroup::X25519MLKEM768));
 
-    let peer = client.verifier.identify(&at_client.peer_chain).unwrap();
+    let peer = client
+        .verifier
+        .identify(&at_client.peer_chain, Role::Server)
+        .unwrap();
     assert_eq!(peer.spiffe_id().as_str(), SERVER);
-    let peer = server.verifier.identify(&at_server.peer_chain).unwrap();
+    let peer = server
+        .verifier
+        .identify(&at_server.peer_chain, Role::Client)
+        .unwrap();
     assert_eq!(peer.spiffe_id().as_str(), CLIENT);
 }
 
@@ -72,7 +79,10 @@ fn peers_of_federated_domains_are_judged_by_their_own_roots() {
     let server = End::new(ours.leaf("/server").issue(), &both, &[partner]);
     let (at_client, at_server) = shake_hands(&client, &server);
     assert_eq!((at_client.result, at_server.result), (Ok(()), Ok(())));
-    let peer = server.verifier.identify(&at_server.peer_chain).unwrap();
+    let peer = server
+        .verifier
+        .identify(&at_server.peer_chain, Role::Client)
+        .unwrap();
     assert_eq!(peer.spiffe_id().as_str(), partner);
 }
 

@@ -1,6 +1,7 @@
 //! Verified chains are used again, and not for longer than they are valid.
 
 use pqlane_certs::testing::{TestDomain, now_plus};
+use pqlane_certs::verifier::Role;
 
 use crate::support::{End, shake_hands};
 
@@ -15,18 +16,30 @@ fn a_remembered_peer_keeps_its_identity_until_its_svid_expires() {
 
     let (_, first) = shake_hands(&client, &server);
     assert_eq!(first.result, Ok(()));
-    let before = server.verifier.identify(&first.peer_chain).unwrap();
+    let before = server
+        .verifier
+        .identify(&first.peer_chain, Role::Client)
+        .unwrap();
 
     server.clock.set(now_plus(60));
     let (_, again) = shake_hands(&client, &server);
     assert_eq!(again.result, Ok(()));
-    assert_eq!(server.verifier.identify(&again.peer_chain).unwrap(), before);
+    assert_eq!(
+        server
+            .verifier
+            .identify(&again.peer_chain, Role::Client)
+            .unwrap(),
+        before
+    );
 
     server.clock.set(now_plus(61));
     let (_, late) = shake_hands(&client, &server);
     assert_eq!(late.reason(), "expired");
     // What a resumed session has to ask before it goes on.
-    let error = server.verifier.identify(&first.peer_chain).unwrap_err();
+    let error = server
+        .verifier
+        .identify(&first.peer_chain, Role::Client)
+        .unwrap_err();
     assert_eq!(error.reason(), "expired");
 }
 

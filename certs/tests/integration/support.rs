@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use pqlane_certs::clock::FixedClock;
-use pqlane_certs::testing::{NOW, TestDomain, TestSvid, allow, bundles, provider};
+use pqlane_certs::testing::{NOW, TestDomain, TestSvid, allow, bundles, provider, verifier_config};
 use pqlane_certs::verifier::{PeerError, PeerVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::server::NoServerSessionStorage;
@@ -28,11 +28,10 @@ impl End {
     /// An end that shows `svid`, trusts `domains` and accepts `allowed`, at [`NOW`].
     pub(crate) fn new(svid: TestSvid, domains: &[&TestDomain], allowed: &[&str]) -> Self {
         let clock = Arc::new(FixedClock::new(NOW));
-        let verifier =
-            PeerVerifier::new(bundles(domains), allow(allowed), &provider(), clock.clone());
+        let config = verifier_config(bundles(domains), allow(allowed), clock.clone());
         Self {
             svid: Some(svid),
-            verifier: Arc::new(verifier),
+            verifier: Arc::new(PeerVerifier::new(config)),
             clock,
         }
     }

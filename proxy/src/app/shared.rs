@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pqlane_certs::clock::Clock;
 use pqlane_certs::source::Identity;
 use pqlane_certs::spiffe_id::AllowList;
-use pqlane_certs::verifier::PeerVerifier;
+use pqlane_certs::verifier::{ChainCache, PeerVerifier, PeerVerifierConfig};
 use pqlane_handshake::KxPolicy;
 use pqlane_handshake::provider::provider;
 use tokio::sync::Semaphore;
@@ -35,6 +35,7 @@ pub(super) struct Shared {
     pub(super) kx_policy: KxPolicy,
     pub(super) limits: Limits,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) chain_cache: Arc<ChainCache>,
     pub(super) handshakes: Arc<Semaphore>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) recorder: Recorder,
@@ -44,12 +45,14 @@ pub(super) struct Shared {
 
 impl Shared {
     fn tls_side(&self, allow: AllowList) -> TlsSide {
-        let verifier = PeerVerifier::new(
-            Arc::clone(self.identity.bundles()),
-            allow,
-            &provider(&self.kx_policy),
-            Arc::clone(&self.clock),
-        );
+        let verifier = PeerVerifier::new(PeerVerifierConfig {
+            bundles: Arc::clone(self.identity.bundles()),
+            allowed: allow,
+            denied: Arc::default(),
+            algorithms: provider(&self.kx_policy).signature_verification_algorithms,
+            clock: Arc::clone(&self.clock),
+            cache: Arc::clone(&self.chain_cache),
+        });
         TlsSide::new(
             self.kx_policy.clone(),
             Arc::new(verifier),

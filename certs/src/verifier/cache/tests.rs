@@ -1,16 +1,18 @@
 use std::sync::Arc;
 
-use rustls_pki_types::CertificateDer;
-
-use super::super::{PeerVerifier, verify};
+use super::super::{PeerVerifier, PeerVerifierConfig, verify};
 use super::*;
 use crate::bundle::TrustBundles;
 use crate::clock::FixedClock;
-use crate::testing::{NOW, TestDomain, TestSvid, allow, bundles, now_plus, provider};
+use crate::testing::{
+    NOW, TestDomain, TestSvid, allow, bundles, now_plus, provider, verifier_config,
+};
+use rustls_pki_types::CertificateDer;
 
 struct Fixture {
     domain: TestDomain,
     bundles: Arc<TrustBundles>,
+    config: PeerVerifierConfig,
     verifier: PeerVerifier,
     clock: Arc<FixedClock>,
 }
@@ -20,24 +22,41 @@ fn fixture() -> Fixture {
     let bundles = bundles(&[&domain]);
     let clock = Arc::new(FixedClock::new(NOW));
     let allowed = allow(&["spiffe://example.org/**"]);
-    let verifier = PeerVerifier::new(bundles.clone(), allowed, &provider(), clock.clone());
+    let config = verifier_config(bundles.clone(), allowed, clock.clone());
     Fixture {
         domain,
         bundles,
-        verifier,
+        verifier: PeerVerifier::new(config.clone()),
+        config,
         clock,
     }
 }
 
 impl Fixture {
+    fn cached(&self) -> usize {
+        self.config.cache.len()
+    }
+
+    fn identify(&self, svid: &TestSvid) -> PeerIdentity {
+        self.verifier.identify(svid.chain(), Role::Client).unwrap()
+    }
+
     fn reason(&self, svid: &TestSvid) -> &'static str {
-        self.verifier.identify(svid.chain()).unwrap_err().reason()
+        let refused = self.verifier.identify(svid.chain(), Role::Client);
+        refused.unwrap_err().reason()
     }
 
     fn reason_as(&self, svid: &TestSvid, role: Role) -> Option<&'static str> {
-        let (leaf, intermediates) = svid.chain().split_first().unwrap();
-        let verified = self.verifier.verify_chain(leaf, intermediates, role);
+        let chain = PresentedChain::split(svid.chain()).unwrap();
+        let verified = self.verifier.verify_chain(&chain, role);
         verified.err().map(|error| error.reason())
+    }
+
+    /// The key of this chain, for a client.
+    fn key(&self, svid: &TestSvid) -> ChainKey {
+        let chain = PresentedChain::split(svid.chain()).unwrap();
+        let bundle = self.bundles.bundle(self.domain.trust_domain()).unwrap();
+        ChainKey::new(&chain, Role::Client, bundle, &self.config.algorithms)
     }
 }
 
@@ -47,17 +66,14 @@ fn remembers_verified_chains_for_their_role_and_no_refusals() {
     let domain = &fixture.domain;
     let server = domain.leaf("/agent").server_auth_only().issue();
     assert_eq!(fixture.reason_as(&server, Role::Server), None);
-    assert_eq!(fixture.verifier.cache.len(), 1);
+    assert_eq!(fixture.cached(), 1);
     // What verified for a server is not accepted from a client.
     assert_eq!(
         fixture.reason_as(&server, Role::Client),
         Some("wrong-purpose")
     );
     fixture.reason(&domain.leaf("/agent").ca().issue());
-    assert_eq!(fixture.verifier.cache.len(), 1);
-    // Looked up for either role, and not verified anew for the other one.
-    fixture.verifier.identify(server.chain()).unwrap();
-    assert_eq!(fixture.verifier.cache.len(), 1);
+    assert_eq!(fixture.cached(), 1);
 }
 
 #[test]
@@ -75,9 +91,9 @@ fn remembered_chains_end_with_the_first_certificate_to_expire() {
         .leaf("spiffe://example.org/agent")
         .valid(now_plus(-10), now_plus(100))
         .issue();
-    let first = fixture.verifier.identify(svid.chain()).unwrap();
+    let first = fixture.identify(&svid);
     fixture.clock.set(now_plus(50));
-    assert_eq!(fixture.verifier.identify(svid.chain()).unwrap(), first);
+    assert_eq!(fixture.identify(&svid), first);
     fixture.clock.set(now_plus(51));
     assert_eq!(fixture.reason(&svid), "issuer-expired");
     fixture.clock.set(now_plus(101));
@@ -85,16 +101,13 @@ fn remembered_chains_end_with_the_first_certificate_to_expire() {
     fixture.clock.set(now_plus(-11));
     assert_eq!(fixture.reason(&svid), "not-yet-valid");
     fixture.clock.set(NOW);
-    assert_eq!(fixture.verifier.identify(svid.chain()).unwrap(), first);
+    assert_eq!(fixture.identify(&svid), first);
 }
 
 #[test]
 fn remembered_chains_are_found_by_every_byte_and_boundary() {
     let der = |bytes: &[u8]| CertificateDer::from(bytes.to_vec());
-    let digest = |chain: &[CertificateDer<'_>]| {
-        let chain = PresentedChain::split(chain).unwrap();
-        ChainDigest::of(&chain)
-    };
+    let digest = |chain: &[CertificateDer<'_>]| PresentedChain::split(chain).unwrap().digest();
     let chains = [
         vec![der(b"ab")],
         vec![der(b"a"), der(b"b")],
@@ -120,13 +133,12 @@ fn a_full_memory_forgets_its_oldest_chain() {
         let svid = domain.leaf("/agent").issue();
         let chain = PresentedChain::split(svid.chain()).unwrap();
         let verified = verify(&chain, role, &fixture.bundles, algorithms, NOW).unwrap();
-        let digest = ChainDigest::of(&chain);
-        (ChainKey { digest, role }, verified)
+        (fixture.key(&svid), verified)
     };
     let cache = ChainCache::new(2);
     let [a, b, c] = [chain(), chain(), chain()];
     for (key, verified) in [&a, &b, &a, &c] {
-        cache.remember(*key, verified.clone());
+        cache.remember(key.clone(), verified.clone());
     }
     assert_eq!(cache.len(), 2);
     assert_eq!(cache.find(&a.0, NOW), None);

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::revocation::DenyEntry;
 
 /// One certificate after another for every variant that a chain can provoke, and the words that
 /// TLS has for them.
@@ -51,13 +52,31 @@ fn refusals_map_to_the_alert_that_fits() {
             Alert::AccessDenied,
         ),
         (
+            PeerError::Revoked { claimed: claimed() },
+            Alert::CertificateRevoked,
+        ),
+        (
+            PeerError::CrlExpired {
+                claimed: claimed(),
+                next_update: at,
+            },
+            Alert::UnknownCA,
+        ),
+        (
+            PeerError::Denied {
+                id: claimed(),
+                entry: DenyEntry::Id(claimed()),
+            },
+            Alert::AccessDenied,
+        ),
+        (
             PeerError::Signature(rustls::Error::DecryptError),
             Alert::DecryptError,
         ),
         (
             PeerError::WrongPurpose {
                 claimed: claimed(),
-                role: "client",
+                role: Role::Client,
             },
             Alert::UnsupportedCertificate,
         ),

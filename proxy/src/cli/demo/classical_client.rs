@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use pqlane_certs::clock::SystemClock;
 use pqlane_certs::spiffe_id::AllowList;
-use pqlane_certs::verifier::PeerVerifier;
+use pqlane_certs::verifier::{PeerVerifier, PeerVerifierConfig};
 use pqlane_handshake::client_config::client_config;
 use pqlane_handshake::kx::{Group, SECP256R1, X25519};
 use pqlane_handshake::provider::with_groups;
@@ -41,12 +41,14 @@ pub(super) async fn be_refused(estate: &Estate, sidecar: SocketAddr) -> anyhow::
     );
     page::fact("offers", &offered);
 
-    let verifier = PeerVerifier::new(
-        Arc::clone(identity.bundles()),
-        AllowList::from(vec![Party::Weather.id().parse()?]),
-        &provider,
-        Arc::new(SystemClock),
-    );
+    let verifier = PeerVerifier::new(PeerVerifierConfig {
+        bundles: Arc::clone(identity.bundles()),
+        allowed: AllowList::from(vec![Party::Weather.id().parse()?]),
+        denied: Arc::default(),
+        algorithms: provider.signature_verification_algorithms,
+        clock: Arc::new(SystemClock),
+        cache: Arc::default(),
+    });
     let config = client_config(
         provider,
         Arc::new(verifier),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use pqlane_certs::clock::SystemClock;
-use pqlane_certs::testing::{TestDomain, TestSvid, allow, bundles, provider};
+use pqlane_certs::testing::{TestDomain, TestSvid, allow, bundles, provider, verifier_config};
 use pqlane_certs::verifier::PeerVerifier;
 use rustls::client::{ClientSessionMemoryCache, ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
@@ -214,12 +214,11 @@ impl Peer {
 }
 
 fn verifier(domain: &TestDomain, pattern: &str) -> Arc<PeerVerifier> {
-    Arc::new(PeerVerifier::new(
+    Arc::new(PeerVerifier::new(verifier_config(
         bundles(&[domain]),
         allow(&[pattern]),
-        &provider(),
         Arc::new(SystemClock),
-    ))
+    )))
 }
 
 /// A running lane server.
