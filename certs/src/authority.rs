@@ -35,7 +35,6 @@ use crate::svid::SvidError;
 pub use files::{AuthorityFileError, BUNDLE_FILE, CERTIFICATE_FILE, KEY_FILE};
 pub use issue::{IssueOptions, IssuedSvid};
 pub use key_kind::{KeyKind, KeyKindError};
-#[cfg(any(test, feature = "testing"))]
 pub(crate) use pem_text::certificate as certificate_pem;
 
 /// How long before its issuance a certificate becomes valid, against clocks that run late.

@@ -1,14 +1,18 @@
 //! Where our own identity and the trust bundles come from.
 //!
-//! Takes the place of the material. Gives an [`Identity`] that is valid now and that our own
+//! Takes the place of the material. Gives a [`Material`] that is valid now and that our own
 //! verifier accepts, or an error that names the place. Never publishes material that was not
-//! checked whole: a caller that reloads keeps the last good identity until the next one passes.
+//! checked whole: a caller that reloads keeps the last good one until the next one passes.
 
+mod backoff;
 mod files;
+mod material;
 #[cfg(test)]
 mod tests;
+pub mod workload_api;
 
 use std::fmt;
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,6 +25,24 @@ use crate::svid::{SvidError, X509Svid};
 use crate::verifier::PeerError;
 
 pub use files::{FileSource, MAX_FILE_LEN};
+pub use material::{MAX_BUNDLES, MAX_CRLS, MAX_SVIDS, Material, MaterialError, NamedSvid};
+pub use workload_api::{Endpoint, EndpointError, WorkloadApiError, WorkloadApiSource};
+
+/// A place from which material comes, again and again.
+pub trait Source: Send {
+    /// The first material as soon as there is any, and afterwards each change of it.
+    ///
+    /// An error is a problem to report, never the end: the caller keeps what it has and asks again. How long
+    /// to wait before a further attempt is decided in here, so the caller asks again at once.
+    ///
+    /// # Errors
+    /// [`SourceError`]: the place cannot be reached, gives nothing, or gives what our own verifier refuses.
+    ///
+    /// # Cancel safety
+    /// Material is lost only with the whole source: if the future is dropped, the next call gives what this
+    /// one would have given.
+    fn next(&mut self) -> impl Future<Output = Result<Material, SourceError>> + Send;
+}
 
 /// Our own SVID and the bundles by which peers are judged, loaded and checked together.
 #[derive(Clone, Debug)]
@@ -50,6 +72,13 @@ impl Identity {
 /// Something about the place of the material that an operator should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceWarning {
+    /// The bundle of a foreign trust domain was left out: its members are refused, all else goes on.
+    FederatedBundle {
+        /// Whose bundle, as the source names it, cut to 256 characters.
+        trust_domain: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The file mode lets others than the owner read the private key.
     KeyReadableByOthers {
         /// The key file.
@@ -62,6 +91,13 @@ pub enum SourceWarning {
 impl fmt::Display for SourceWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::FederatedBundle {
+                trust_domain,
+                problem,
+            } => write!(
+                f,
+                "the bundle of {trust_domain:?} is left out, and its members are refused: {problem}"
+            ),
             Self::KeyReadableByOthers { path, mode } => write!(
                 f,
                 "{}: the private key has mode {mode:04o} and can be read by group or others; 0600 is expected",
@@ -71,7 +107,7 @@ impl fmt::Display for SourceWarning {
     }
 }
 
-/// Why an identity could not be loaded. Every variant names the file.
+/// Why there is no new material. Every variant names the file or the endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A bundle file does not hold a trust bundle.
@@ -160,5 +196,14 @@ pub enum SourceError {
     TooLong {
         /// The file.
         path: PathBuf,
+    },
+    /// A Workload API gives no material, or material that cannot be used.
+    #[error("Workload API at {endpoint}")]
+    WorkloadApi {
+        /// Where it is.
+        endpoint: Endpoint,
+        /// Why.
+        #[source]
+        source: Box<WorkloadApiError>,
     },
 }
