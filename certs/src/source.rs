@@ -14,17 +14,16 @@ pub mod workload_api;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use rustls_pki_types::UnixTime;
 
-use crate::bundle::{BundleError, TrustBundles};
+use crate::bundle::{BundleError, BundleWarning};
 use crate::clock::Rfc3339;
 use crate::spiffe_id::{SpiffeId, TrustDomain};
-use crate::svid::{SvidError, X509Svid};
+use crate::svid::SvidError;
 use crate::verifier::PeerError;
 
-pub use files::{FileSource, MAX_FILE_LEN};
+pub use files::{FileSource, MAX_FILE_LEN, SvidFiles};
 pub use material::{MAX_BUNDLES, MAX_CRLS, MAX_SVIDS, Material, MaterialError, NamedSvid};
 pub use workload_api::{Endpoint, EndpointError, WorkloadApiError, WorkloadApiSource};
 
@@ -44,34 +43,16 @@ pub trait Source: Send {
     fn next(&mut self) -> impl Future<Output = Result<Material, SourceError>> + Send;
 }
 
-/// Our own SVID and the bundles by which peers are judged, loaded and checked together.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    svid: X509Svid,
-    bundles: Arc<TrustBundles>,
-    warnings: Vec<SourceWarning>,
-}
-
-impl Identity {
-    /// Our own SVID.
-    pub fn svid(&self) -> &X509Svid {
-        &self.svid
-    }
-
-    /// One bundle for each trust domain.
-    pub fn bundles(&self) -> &Arc<TrustBundles> {
-        &self.bundles
-    }
-
-    /// What the caller should tell the operator about; nothing here stops the identity from use.
-    pub fn warnings(&self) -> &[SourceWarning] {
-        &self.warnings
-    }
-}
-
 /// Something about the place of the material that an operator should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceWarning {
+    /// Something about a bundle that is in use.
+    Bundle {
+        /// Whose bundle.
+        trust_domain: TrustDomain,
+        /// What about it.
+        warning: BundleWarning,
+    },
     /// The bundle of a foreign trust domain was left out: its members are refused, all else goes on.
     FederatedBundle {
         /// Whose bundle, as the source names it, cut to 256 characters.
@@ -91,6 +72,10 @@ pub enum SourceWarning {
 impl fmt::Display for SourceWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Bundle {
+                trust_domain,
+                warning,
+            } => write!(f, "the bundle of {trust_domain}: {warning}"),
             Self::FederatedBundle {
                 trust_domain,
                 problem,
@@ -142,6 +127,9 @@ pub enum SourceError {
         #[source]
         source: SvidError,
     },
+    /// No SVID is named at all.
+    #[error("no SVID is named: at least one is needed")]
+    NoSvid,
     /// The path leads to a directory, a pipe or a device.
     #[error("{}: not a regular file", path.display())]
     NotAFile {

@@ -38,6 +38,18 @@ pub struct Negotiated {
     pub peer_scheme: Option<SignatureScheme>,
 }
 
+impl PartialEq for KxPolicy {
+    fn eq(&self, other: &Self) -> bool {
+        let points = |policy: &Self| -> Vec<_> {
+            let groups = policy.groups.iter();
+            groups.map(|group| group.named_group).collect()
+        };
+        self.requirement == other.requirement && points(self) == points(other)
+    }
+}
+
+impl Eq for KxPolicy {}
+
 impl KxPolicy {
     /// X25519MLKEM768 and nothing else.
     pub fn require_hybrid() -> Self {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +36,46 @@ impl Drop for SocketFile {
     }
 }
 
+/// Whom the mode of a Unix socket lets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenTo {
+    Everybody,
+    Owner,
+}
+
+/// Where a connection comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    text: String,
+    address: Option<IpAddr>,
+}
+
+impl Source {
+    fn tcp(from: SocketAddr) -> Self {
+        Self {
+            text: from.to_string(),
+            address: Some(from.ip()),
+        }
+    }
+
+    fn unix(uid: u32) -> Self {
+        Self {
+            text: format!("uid:{uid}"),
+            address: None,
+        }
+    }
+
+    /// Source address and port, or `uid:N` on a Unix socket.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Source address, unless on a Unix socket.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+}
+
 /// Where a listener is bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BoundAddress {
@@ -55,15 +95,20 @@ impl std::fmt::Display for BoundAddress {
 }
 
 impl Listener {
-    /// Binds. A Unix socket gets mode 0600; one left behind by a process that is gone is replaced.
-    pub(crate) async fn bind(address: &ListenAddress) -> io::Result<Self> {
+    /// Binds. A Unix socket is for its owner, or for everybody where each caller is judged by what the kernel says
+    /// of it; one left behind by a process that is gone is replaced.
+    pub(crate) async fn bind(address: &ListenAddress, open_to: OpenTo) -> io::Result<Self> {
         match address {
             ListenAddress::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
             ListenAddress::Unix(path) => {
                 remove_stale(path).await?;
                 let listener = UnixListener::bind(path)?;
                 let file = SocketFile(path.clone());
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+                let mode = match open_to {
+                    OpenTo::Everybody => 0o666,
+                    OpenTo::Owner => 0o600,
+                };
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
                 Ok(Self::Unix(listener, file))
             }
         }
@@ -76,16 +121,16 @@ impl Listener {
         }
     }
 
-    async fn accept(&self) -> io::Result<(Socket, String)> {
+    async fn accept(&self) -> io::Result<(Socket, Source)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, from) = listener.accept().await?;
-                Ok((Socket::tcp(stream), from.to_string()))
+                Ok((Socket::tcp(stream), Source::tcp(from)))
             }
             Self::Unix(listener, _) => {
                 let (stream, _unnamed) = listener.accept().await?;
                 let uid = stream.peer_cred()?.uid();
-                Ok((Socket::Unix(stream), format!("uid:{uid}")))
+                Ok((Socket::Unix(stream), Source::unix(uid)))
             }
         }
     }
@@ -103,8 +148,7 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) socket: Socket,
-    /// Source address, or `uid:N` on a Unix socket.
-    pub(crate) from: String,
+    pub(crate) source: Source,
     pub(crate) place: Place,
 }
 
@@ -169,7 +213,7 @@ pub(crate) async fn accept_until<F, C>(
         };
         match accepted {
             None => return,
-            Some((permit, Ok((socket, from)))) => {
+            Some((permit, Ok((socket, source)))) => {
                 metrics.connections_open.inc();
                 let place = Place {
                     _permit: permit,
@@ -177,7 +221,7 @@ pub(crate) async fn accept_until<F, C>(
                 };
                 runner.run(connection(Accepted {
                     socket,
-                    from,
+                    source,
                     place,
                 }));
             }

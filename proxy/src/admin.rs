@@ -1,4 +1,4 @@
-//! The admin listener: `/livez`, `/readyz`, `/metrics`. Read-only, and for local callers.
+//! The admin listener: `/livez`, `/readyz`, `/metrics`, `/v1/refusals`. Read-only, and for local callers.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,12 +10,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
 
 use crate::accept::Accepted;
 use crate::body::LaneBody;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::refusals::Refusals;
 use crate::routes::is_loopback;
 use crate::transport::Socket;
 
@@ -29,6 +31,7 @@ const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=ut
 pub(crate) struct Admin {
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) refusals: Arc<Refusals>,
     pub(crate) limits: Limits,
 }
 
@@ -71,7 +74,11 @@ impl Admin {
                 response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
                 response
             }
-            _ => text(StatusCode::NOT_FOUND, "/livez /readyz /metrics\n"),
+            "/v1/refusals" => json(&self.refusals.snapshot()),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "/livez /readyz /metrics /v1/refusals\n",
+            ),
         }
     }
 }
@@ -86,6 +93,15 @@ fn from_local_program(request: &Request<Incoming>) -> bool {
     hosts.next().is_none()
         && host.is_some_and(|host| is_loopback(host.host()))
         && !request.headers().contains_key(http::header::ORIGIN)
+}
+
+fn json(value: &impl Serialize) -> Response<LaneBody> {
+    // What is told is plain data, of which serialisation does not fail.
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(LaneBody::from(Bytes::from(text)));
+    let content_type = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<LaneBody> {

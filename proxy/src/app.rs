@@ -1,5 +1,9 @@
-//! From configuration to a running process: build, bind, run.
+//! From configuration to a running process: build, bind, run, and change while it runs.
 
+mod changes;
+mod generation;
+mod listeners;
+mod reload;
 mod shared;
 
 use std::future::Future;
@@ -8,29 +12,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pqlane_certs::clock::{Clock, SystemClock};
-use pqlane_certs::source::SourceError;
+use pqlane_certs::revocation::DenyList;
+use pqlane_certs::source::{Material, SourceError};
+use pqlane_certs::spiffe_id::SpiffeId;
 use pqlane_handshake::KxPolicyError;
-use pqlane_handshake::provider::provider;
-use tokio::sync::{Semaphore, mpsc};
+use pqlane_handshake::provider::{SignatureProfile, provider_for};
+use tokio::sync::watch;
 
-use crate::accept::{Accepted, BoundAddress, Listener, Runner, accept_until};
-use crate::admin::Admin;
+use crate::accept::{BoundAddress, Listener, OpenTo};
 use crate::config::{Config, ListenAddress};
-use crate::crew::Crews;
-use crate::drain::{self, Phase, Stop};
+use crate::drain::{self, Phase};
 use crate::guard::PullCause;
-use crate::inbound::Inbound;
-use crate::metrics::{ListenerMetrics, Metrics};
-use crate::outbound::Outbound;
-use crate::record::{Flushed, RecordError, Recorder, Sink};
-use crate::session::Sessions;
-use crate::task;
+use crate::identity::Feed;
+use crate::ratchet::RatchetError;
+use crate::record::{Flushed, RecordError, Sink};
+use changes::Changes;
+use generation::{Generation, Ingredients};
+use listeners::{BoundListener, Listeners, Wanted, bind, serve_admin};
+use reload::{DenyListError, Reloader, load_deny_list};
+pub(crate) use shared::RATCHET_FILE;
 use shared::Shared;
 
 /// How long the last records may take to be written at the end.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
 
-/// Why a process cannot start.
+/// Why a process cannot start, or a change cannot take effect.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// A listener cannot be bound.
@@ -41,12 +47,24 @@ pub enum BuildError {
         /// Why.
         source: io::Error,
     },
+    /// The deny-list.
+    #[error("no usable deny-list")]
+    DenyList(#[from] DenyListError),
     /// The SVID, its key or a bundle.
     #[error("no usable identity")]
     Identity(#[source] Box<SourceError>),
     /// A configured group does not work.
     #[error("key exchange")]
     Kx(#[from] KxPolicyError),
+    /// The source of identities has none of this description.
+    #[error("{0} is configured, and the source of identities does not have it")]
+    NoSuchIdentity(String),
+    /// An SVID that CNSA 2.0 does not permit.
+    #[error("the SVID of {0} has no ML-DSA-87 key, which kx_policy = \"cnsa\" asks for")]
+    NotCnsa(SpiffeId),
+    /// The memory of who has shown hybrid key exchange.
+    #[error("no usable state")]
+    Ratchet(#[from] RatchetError),
     /// Records.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -64,11 +82,12 @@ impl From<SourceError> for BuildError {
 /// A process that is built and not yet bound.
 #[derive(Debug)]
 pub struct App {
-    inbound: Vec<(ListenAddress, Arc<Inbound>)>,
-    outbound: Vec<(ListenAddress, Arc<Outbound>)>,
-    admin: Option<(ListenAddress, Arc<Admin>)>,
+    config: Config,
     shared: Shared,
-    stop: Stop,
+    feed: Feed,
+    denied: Arc<DenyList>,
+    /// What there is at once; an API is asked later.
+    first: Option<(Arc<Material>, Generation)>,
 }
 
 impl App {
@@ -77,53 +96,31 @@ impl App {
     /// # Errors
     /// [`BuildError`] for the first thing that does not work.
     pub fn build(config: Config) -> Result<Self, BuildError> {
-        let Config {
-            identity,
-            kx_policy,
-            audit,
-            on_audit_failure,
-            admin,
-            limits,
-            workers: _threads_of_the_runtime,
-            inbound,
-            outbound,
-        } = config;
-        kx_policy.prove_available()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let identity = identity.load(&provider(&kx_policy), clock.as_ref())?;
-        for warning in identity.warnings() {
-            tracing::warn!("{warning}");
-        }
-        let metrics = Arc::new(Metrics::default());
-        let not_after = identity.svid().leaf().not_after();
-        let expiry = i64::try_from(not_after.as_secs()).unwrap_or(i64::MAX);
-        metrics.svid_expiry.set(expiry);
-        let queue = limits.audit_queue_records;
-        let (stop, drain) = drain::channel();
-        let shared = Shared {
-            recorder: Recorder::start(&audit, on_audit_failure, queue, Arc::clone(&metrics))?,
-            handshakes: Arc::new(Semaphore::new(limits.handshakes_in_flight)),
-            sessions: Arc::new(Sessions::new(&limits)),
-            identity,
-            kx_policy,
-            limits,
-            clock,
-            chain_cache: Arc::default(),
-            metrics,
-            drain,
+        let shared = Shared::start(&config, Arc::clone(&clock))?;
+        let denied = Arc::new(load_deny_list(config.deny_list.as_deref())?);
+        let provider = provider_for(&[], SignatureProfile::Any);
+        let (feed, material) = Feed::start(&config.source, &config.limits, provider, clock)?;
+        let first = match material {
+            None => None,
+            Some(material) => {
+                reload::warn_of(&material);
+                let material = Arc::new(material);
+                let ingredients = Ingredients {
+                    config: config.clone(),
+                    material: Arc::clone(&material),
+                    denied: Arc::clone(&denied),
+                };
+                let generation = Generation::build(&shared, &ingredients, reload::FIRST_EPOCH)?;
+                Some((material, generation))
+            }
         };
         Ok(Self {
-            inbound: inbound
-                .into_iter()
-                .map(|listener| shared.inbound(listener))
-                .collect::<Result<_, _>>()?,
-            outbound: outbound
-                .into_iter()
-                .map(|listener| shared.outbound(listener))
-                .collect::<Result<_, _>>()?,
-            admin: admin.map(|listen| (listen, Arc::new(shared.admin()))),
+            config,
             shared,
-            stop,
+            feed,
+            denied,
+            first,
         })
     }
 
@@ -132,8 +129,12 @@ impl App {
     /// # Errors
     /// [`BuildError`] for the first thing that does not work.
     pub fn dry_build(config: Config) -> Result<(), BuildError> {
-        let audit = Sink::Stdout;
-        Self::build(Config { audit, ..config }).map(drop)
+        let config = Config {
+            audit: Sink::Stdout,
+            state_dir: None,
+            ..config
+        };
+        Self::build(config).map(drop)
     }
 
     /// Binds every listener, or none.
@@ -141,74 +142,41 @@ impl App {
     /// # Errors
     /// [`BuildError::Bind`] for the first address that cannot be bound.
     pub async fn bind(self) -> Result<Bound, BuildError> {
-        let mut bound = Bound {
-            listeners: Vec::new(),
-            addresses: Vec::new(),
-            shared: self.shared,
-            stop: self.stop,
+        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
+        for wanted in Wanted::of(&self.config) {
+            let bound = wanted.bind().await?;
+            addresses.push((wanted.name.as_str().to_owned(), bound.address.clone()));
+            listeners.push(bound);
+        }
+        let admin = match &self.config.admin {
+            None => None,
+            Some(address) => {
+                let (listener, bound) = bind(address, OpenTo::Owner).await?;
+                tracing::info!(listener = "admin", address = %bound, "listening");
+                addresses.push(("admin".to_owned(), bound));
+                Some(listener)
+            }
         };
-        for (address, inbound) in self.inbound {
-            let (name, metrics) = (inbound.lane.name.clone(), Arc::clone(&inbound.metrics));
-            bound
-                .add(&address, name, metrics, Service::Inbound(inbound))
-                .await?;
-        }
-        for (address, outbound) in self.outbound {
-            let (name, metrics) = (outbound.name.clone(), Arc::clone(&outbound.metrics));
-            bound
-                .add(&address, name, metrics, Service::Outbound(outbound))
-                .await?;
-        }
-        if let Some((address, admin)) = self.admin {
-            let metrics = bound.shared.metrics.listener("admin");
-            bound
-                .add(&address, "admin".to_owned(), metrics, Service::Admin(admin))
-                .await?;
-        }
-        Ok(bound)
-    }
-}
-
-/// Who serves a connection.
-#[derive(Debug, Clone)]
-enum Service {
-    Admin(Arc<Admin>),
-    Inbound(Arc<Inbound>),
-    Outbound(Arc<Outbound>),
-}
-
-impl Service {
-    /// The last phase in which connections are accepted: health is told to the end.
-    fn accepts_until(&self) -> Phase {
-        match self {
-            Self::Admin(_) => Phase::Draining,
-            Self::Inbound(_) | Self::Outbound(_) => Phase::Running,
-        }
-    }
-
-    fn runner(&self) -> Runner {
-        match self {
-            Self::Admin(_) | Self::Inbound(_) => Runner::Each,
-            Self::Outbound(_) => Runner::Together(Crews::default()),
-        }
-    }
-
-    async fn connection(self, accepted: Accepted) {
-        match self {
-            Self::Admin(admin) => admin.connection(accepted).await,
-            Self::Inbound(inbound) => inbound.connection(accepted).await,
-            Self::Outbound(outbound) => outbound.connection(accepted).await,
-        }
+        let (_nobody, hangups) = watch::channel(0);
+        Ok(Bound {
+            app: self,
+            listeners,
+            admin,
+            addresses,
+            hangups,
+        })
     }
 }
 
 /// A process whose listeners are bound; connections wait in the kernel until it runs.
 #[derive(Debug)]
 pub struct Bound {
-    listeners: Vec<(Listener, Arc<ListenerMetrics>, Service)>,
+    app: App,
+    listeners: Vec<BoundListener>,
+    admin: Option<Listener>,
     addresses: Vec<(String, BoundAddress)>,
-    shared: Shared,
-    stop: Stop,
+    hangups: watch::Receiver<u64>,
 }
 
 /// How a process ended.
@@ -226,6 +194,12 @@ impl Bound {
         &self.addresses
     }
 
+    /// Reads configuration, files and deny-list again whenever this changes, as on SIGHUP.
+    #[must_use]
+    pub fn reload_on(self, hangups: watch::Receiver<u64>) -> Self {
+        Self { hangups, ..self }
+    }
+
     /// Serves until `stop` is done, then drains: readiness first, a deadline last.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
         self.run_until(stop, std::future::pending()).await
@@ -238,75 +212,50 @@ impl Bound {
         hurry: impl Future<Output = ()>,
     ) -> Ended {
         let Self {
-            listeners,
+            app,
+            listeners: bound,
+            admin,
             addresses: _reported,
-            shared,
-            stop: phases,
+            hangups,
         } = self;
-        // Each connection but the admin's holds a sender: the channel closes when the last one has ended.
-        let (alive, mut all_ended) = mpsc::channel::<()>(1);
-        for (listener, metrics, service) in listeners {
-            let (drain, limits) = (shared.drain.clone(), shared.limits.clone());
-            let (runner, last) = (service.runner(), service.accepts_until());
-            let alive = (last == Phase::Running).then(|| alive.clone());
-            task::spawn(async move {
-                accept_until(
-                    listener,
-                    runner,
-                    &limits,
-                    &metrics,
-                    (drain, last),
-                    |accepted| {
-                        let (service, alive) = (service.clone(), alive.clone());
-                        async move {
-                            service.connection(accepted).await;
-                            drop(alive);
-                        }
-                    },
-                )
-                .await;
-            });
+        let App {
+            config,
+            shared,
+            feed,
+            denied,
+            first,
+        } = app;
+        let limits = config.limits.clone();
+        let (stop_admin, drain) = drain::channel();
+        if let Some(listener) = admin {
+            let admin = shared.admin(&limits, drain.clone());
+            serve_admin(listener, admin, drain);
         }
-        drop(alive);
-        stop.await;
-        tracing::info!(seconds = shared.limits.drain.as_secs(), "draining");
-        phases.enter(Phase::Draining);
+        let (listeners, mut all_ended) = Listeners::new();
+        let changes = Changes::of(&config, feed, hangups);
+        let mut reloader = Reloader::new(config, shared.clone(), denied, listeners, changes);
+        tokio::select! {
+            () = stop => {}
+            never = reloader.run(first, bound) => match never {},
+        }
+        tracing::info!(seconds = limits.drain.as_secs(), "draining");
+        stop_admin.enter(Phase::Draining);
+        let finishing = reloader.finish();
         let finished = tokio::select! {
             _closed = all_ended.recv() => true,
-            () = tokio::time::sleep(shared.limits.drain) => false,
+            () = tokio::time::sleep(limits.drain) => false,
             () = hurry => false,
         };
         if !finished {
             shared.sessions.pull_all(PullCause::DrainDeadline);
-            phases.enter(Phase::Over);
+            finishing.cut();
             // Cut streams say so to their callers; that is quick.
             let _ = tokio::time::timeout(Duration::from_secs(1), all_ended.recv()).await;
         }
+        stop_admin.enter(Phase::Over);
         match (finished, shared.recorder.flush(LAST_RECORDS)) {
             (true, Flushed::Written) => Ended::Drained,
             _ => Ended::Forced,
         }
-    }
-
-    async fn add(
-        &mut self,
-        address: &ListenAddress,
-        name: String,
-        metrics: Arc<ListenerMetrics>,
-        service: Service,
-    ) -> Result<(), BuildError> {
-        let bind = async {
-            let listener = Listener::bind(address).await?;
-            let bound = listener.address()?;
-            Ok((listener, bound))
-        };
-        let (listener, bound) = bind.await.map_err(|source| BuildError::Bind {
-            address: address.clone(),
-            source,
-        })?;
-        tracing::info!(listener = name, address = %bound, "listening");
-        self.addresses.push((name, bound));
-        self.listeners.push((listener, metrics, service));
-        Ok(())
     }
 }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -69,8 +70,45 @@ pub(crate) struct ResponseTap {
     pub(crate) record: OpenCall,
     /// Status that was answered.
     pub(crate) status: StatusCode,
+    /// How it can end before its end.
+    pub(crate) ending: Ending,
     /// Bytes passed so far.
     pub(crate) bytes: u64,
+}
+
+/// How a response can end early so that its reader knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Only by breaking off.
+    Breaks,
+    /// `text/event-stream` ends between events (WHATWG HTML §9.2).
+    EventStream,
+    /// A gRPC call ends with a status in its trailers.
+    Grpc,
+}
+
+impl Ending {
+    /// How a response with this head can end.
+    pub(crate) fn of(head: &http::response::Parts) -> Self {
+        let content_type = head.headers.get(CONTENT_TYPE);
+        let essence = content_type
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .unwrap_or_default();
+        match essence.trim() {
+            "text/event-stream" => Self::EventStream,
+            "application/grpc" | "application/grpc+proto" => Self::Grpc,
+            _ => Self::Breaks,
+        }
+    }
+}
+
+/// gRPC status 16, UNAUTHENTICATED.
+fn unauthenticated(cause: PullCause) -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(2);
+    trailers.insert("grpc-status", HeaderValue::from_static("16"));
+    trailers.insert("grpc-message", HeaderValue::from_static(cause.code()));
+    trailers
 }
 
 /// Why a body ended before its end.
@@ -127,6 +165,7 @@ impl LaneBody {
                 lease,
                 record,
                 status,
+                ending: _used_where_it_is_cut,
                 bytes,
             } = *tap;
             if let Outcome::Completed = outcome {
@@ -134,6 +173,35 @@ impl LaneBody {
             }
             record.close(outcome, status, bytes);
             drop(slot);
+        }
+    }
+
+    /// Why the lane under the body was cut from our side, if it was.
+    fn cut_lane(&self) -> Option<PullCause> {
+        match &self.tap {
+            Tap::Response(tap) => tap.lease.cut(),
+            Tap::None | Tap::Request(_) => None,
+        }
+    }
+
+    /// Ends a body early. What its protocol can end in words ends so: an event stream between two events, after
+    /// which a client asks again, and a gRPC call with its status. Anything else breaks off, so that nobody takes
+    /// half of it for the whole.
+    fn cut(&mut self, cause: PullCause) -> Option<Result<Frame<Bytes>, BodyError>> {
+        let ending = match &self.tap {
+            Tap::Response(tap) => tap.ending,
+            Tap::None | Tap::Request(_) => Ending::Breaks,
+        };
+        self.finish(Outcome::Cut(cause));
+        self.source = Source::Whole(None);
+        match (ending, cause) {
+            (Ending::EventStream, PullCause::NoLongerAllowed | PullCause::SvidExpired) => None,
+            (Ending::Grpc, PullCause::NoLongerAllowed | PullCause::SvidExpired) => {
+                Some(Ok(Frame::trailers(unauthenticated(cause))))
+            }
+            (Ending::Breaks | Ending::EventStream | Ending::Grpc, _) => {
+                Some(Err(BodyError::Cut(cause)))
+            }
         }
     }
 
@@ -183,8 +251,7 @@ impl Body for LaneBody {
         if let Tap::Response(tap) = &this.tap
             && let Poll::Ready(cause) = tap.slot.guard().poll_pulled(context)
         {
-            this.finish(Outcome::Cut(cause));
-            return Poll::Ready(Some(Err(BodyError::Cut(cause))));
+            return Poll::Ready(this.cut(cause));
         }
         let polled = match &mut this.source {
             Source::Incoming(body) => {
@@ -207,10 +274,13 @@ impl Body for LaneBody {
                 this.finish_at_end();
                 Some(Ok(frame))
             }
-            Some(Err(broken)) => {
-                this.finish(Outcome::Failed);
-                Some(Err(BodyError::Broken(broken)))
-            }
+            Some(Err(broken)) => match this.cut_lane() {
+                Some(cause) => this.cut(cause),
+                None => {
+                    this.finish(Outcome::Failed);
+                    Some(Err(BodyError::Broken(broken)))
+                }
+            },
             None => {
                 this.finish(Outcome::Completed);
                 None

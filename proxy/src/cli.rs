@@ -10,6 +10,7 @@ mod demo;
 mod inbound;
 mod lane_flags;
 mod outbound;
+mod ratchet;
 mod run;
 
 use std::future::Future;
@@ -63,6 +64,9 @@ enum Command {
     /// Makes a trust domain for development, and SVIDs in it
     #[command(subcommand)]
     Authority(authority::Authority),
+    /// Shows and changes who is held to the hybrid handshakes it has shown
+    #[command(subcommand)]
+    Ratchet(ratchet::Ratchet),
 }
 
 impl Command {
@@ -76,6 +80,7 @@ impl Command {
             | Self::Check(_)
             | Self::Inbound(_)
             | Self::Outbound(_)
+            | Self::Ratchet(_)
             | Self::Run(_) => LevelFilter::INFO,
         }
     }
@@ -93,6 +98,8 @@ enum CommandError {
     #[cfg(feature = "demo")]
     #[error("the demo did not show what it promises")]
     Demo(#[source] anyhow::Error),
+    #[error(transparent)]
+    Ratchet(#[from] ratchet::RatchetCommandError),
     #[error("cannot start the runtime")]
     Runtime(#[source] std::io::Error),
 }
@@ -101,11 +108,19 @@ impl CommandError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_)
-            | Self::Build(BuildError::Identity(_) | BuildError::Kx(_) | BuildError::Tls(_)) => {
-                ExitCode::from(2)
-            }
+            | Self::Build(
+                BuildError::DenyList(_)
+                | BuildError::Identity(_)
+                | BuildError::Kx(_)
+                | BuildError::NoSuchIdentity(_)
+                | BuildError::NotCnsa(_)
+                | BuildError::Tls(_),
+            ) => ExitCode::from(2),
             Self::Authority(_)
-            | Self::Build(BuildError::Bind { .. } | BuildError::Record(_))
+            | Self::Build(
+                BuildError::Bind { .. } | BuildError::Ratchet(_) | BuildError::Record(_),
+            )
+            | Self::Ratchet(_)
             | Self::Runtime(_) => ExitCode::FAILURE,
             #[cfg(feature = "demo")]
             Self::Demo(_) => ExitCode::FAILURE,
@@ -126,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Inbound(inbound) => inbound.run(),
         Command::Outbound(outbound) => outbound.run(),
         Command::Authority(authority) => authority.run().map_err(CommandError::from),
+        Command::Ratchet(ratchet) => ratchet.run().map_err(CommandError::from),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -141,6 +157,7 @@ fn serve(config: Config) -> Result<(), CommandError> {
     let runtime = runtime(config.workers())?;
     let ended = runtime.block_on(async {
         let bound = App::build(config)?.bind().await?;
+        let bound = bound.reload_on(hangups());
         let signals = Signals::listen();
         let ended = bound.run_until(signals.first(), signals.second()).await;
         Ok::<_, CommandError>(ended)
@@ -165,6 +182,22 @@ fn runtime(workers: Option<NonZeroUsize>) -> Result<tokio::runtime::Runtime, Com
 #[cfg(feature = "demo")]
 async fn told_to_stop() {
     Signals::listen().first().await;
+}
+
+/// Counts SIGHUPs from now on. Must be called on a runtime.
+fn hangups() -> watch::Receiver<u64> {
+    let (count, hangups) = watch::channel(0);
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => {
+            task::spawn(async move {
+                while hangup.recv().await.is_some() {
+                    count.send_modify(|count: &mut u64| *count = count.saturating_add(1));
+                }
+            });
+        }
+        Err(problem) => tracing::error!(%problem, "cannot listen for SIGHUP"),
+    }
+    hangups
 }
 
 /// SIGTERM and SIGINT, counted.

@@ -6,32 +6,43 @@
 pub mod address;
 mod describe;
 pub mod file;
+mod identity;
+mod kx;
+mod listener;
 mod origin;
 mod problem;
 
-use std::collections::HashSet;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use http::uri::Authority;
-use pqlane_certs::source::FileSource;
 use pqlane_certs::spiffe_id::AllowList;
-use pqlane_handshake::KxPolicy;
 use rustls::pki_types::ServerName;
-use toml::Spanned;
 
+use crate::caller::ProcessRule;
 use crate::limits::Limits;
+use crate::peer_policy::PeerPolicies;
+use crate::ratchet::OnDowngrade;
 use crate::record::{OnFailure, Sink};
 pub use address::{AddressError, ListenAddress, PeerAddress, WorkloadAddress};
-use file::{AuditTarget, FileConfig, FileInbound, FileOutbound, FilePathRoute, FilePeer};
+use file::{AuditTarget, FileConfig};
+use identity::Identities;
+pub(crate) use identity::{Choice, SourceConfig};
+use kx::Kx;
+use listener::{Names, resolve_inbound, resolve_outbound};
 use origin::Origin;
 pub use problem::{ConfigError, FieldProblem, Place};
 
 /// A configuration that can be started.
 #[derive(Debug, Clone)]
 pub struct Config {
-    pub(crate) identity: FileSource,
-    pub(crate) kx_policy: KxPolicy,
+    /// The file that it was read from; it is read again when it changes.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) source: SourceConfig,
+    pub(crate) ratchet: OnDowngrade,
+    pub(crate) resumption: Resumption,
+    pub(crate) deny_list: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
     pub(crate) audit: Sink,
     pub(crate) on_audit_failure: OnFailure,
     pub(crate) admin: Option<ListenAddress>,
@@ -41,11 +52,20 @@ pub struct Config {
     pub(crate) outbound: Vec<OutboundConfig>,
 }
 
+/// Whether TLS sessions are resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resumption {
+    Off,
+    On,
+}
+
 /// One inbound listener.
 #[derive(Debug, Clone)]
 pub(crate) struct InboundConfig {
     pub(crate) name: String,
     pub(crate) listen: ListenAddress,
+    pub(crate) identity: Choice,
+    pub(crate) kx: PeerPolicies,
     pub(crate) workload: WorkloadAddress,
     pub(crate) grpc_workload: Option<WorkloadAddress>,
     pub(crate) allow: AllowList,
@@ -58,9 +78,21 @@ pub(crate) struct InboundConfig {
 pub(crate) struct OutboundConfig {
     pub(crate) name: String,
     pub(crate) listen: ListenAddress,
+    pub(crate) callers: Callers,
     pub(crate) default: Option<PeerConfig>,
     /// With the authorities that lead there.
     pub(crate) routes: Vec<(Vec<String>, PeerConfig)>,
+}
+
+/// Who may call on an outbound listener, and in whose name each calls.
+#[derive(Debug, Clone)]
+pub(crate) enum Callers {
+    /// Whoever connects to the port.
+    Port(Choice),
+    /// The programs named, told apart by the kernel.
+    Processes(Vec<(ProcessRule, Choice)>),
+    /// Whoever connects to the Unix socket and runs as this user; as we do, if none is named.
+    Socket(Choice, Option<u32>),
 }
 
 /// A peer to call.
@@ -71,6 +103,7 @@ pub(crate) struct PeerConfig {
     pub(crate) server_name: ServerName<'static>,
     pub(crate) authority: Authority,
     pub(crate) allow: AllowList,
+    pub(crate) kx: PeerPolicies,
 }
 
 impl Config {
@@ -83,7 +116,11 @@ impl Config {
             path: path.to_path_buf(),
             source,
         })?;
-        Self::from_text(&text, path)
+        let config = Self::from_text(&text, path)?;
+        Ok(Self {
+            file: Some(path.to_path_buf()),
+            ..config
+        })
     }
 
     /// Checks the text of a file.
@@ -114,8 +151,11 @@ impl Config {
     fn resolve(file: FileConfig, origin: Origin<'_>) -> Result<Self, ConfigError> {
         let FileConfig {
             identity,
+            identities,
             trust,
             tls,
+            revocation,
+            state_dir,
             audit,
             admin,
             workers,
@@ -130,28 +170,26 @@ impl Config {
             let problem = FieldProblem::Limit { accepted };
             return Err(origin.error(origin.find(limits.span(), field), field, problem));
         }
-        let kx_policy = match tls.kx_groups {
-            None => KxPolicy::require_hybrid(),
-            Some(names) => KxPolicy::from_names(names.as_ref())
-                .map_err(|error| origin.at(&names, "kx_groups", error.into()))?,
-        };
         if let Some(admin) = &admin
             && !admin.listen.as_ref().is_local()
         {
             let problem = FieldProblem::RemoteAdmin(admin.listen.as_ref().clone());
             return Err(origin.at(&admin.listen, "listen", problem));
         }
+        let ratchet = tls.ratchet;
+        let resumption = match tls.resumption {
+            true => Resumption::On,
+            false => Resumption::Off,
+        };
+        let kx = Kx::resolve(&origin, tls)?;
+        let identities = Identities::resolve(&origin, identity, identities, trust)?;
         let mut names = Names::default();
         Ok(Self {
-            identity: FileSource {
-                svid_path: origin.resolve(identity.svid),
-                key_path: origin.resolve(identity.key),
-                bundles: trust
-                    .into_iter()
-                    .map(|(domain, path)| (domain, origin.resolve(path)))
-                    .collect(),
-            },
-            kx_policy,
+            file: None,
+            ratchet,
+            resumption,
+            deny_list: revocation.deny_list.map(|path| origin.resolve(path)),
+            state_dir: state_dir.map(|path| origin.resolve(path)),
             audit: match audit.to {
                 AuditTarget::Stdout => Sink::Stdout,
                 AuditTarget::File(path) => Sink::File(origin.resolve(path)),
@@ -162,223 +200,15 @@ impl Config {
             workers,
             inbound: inbound
                 .into_iter()
-                .map(|listener| resolve_inbound(&origin, &mut names, listener))
+                .map(|listener| resolve_inbound(&origin, &identities, &kx, &mut names, listener))
                 .collect::<Result<_, _>>()?,
             outbound: outbound
                 .into_iter()
-                .map(|listener| resolve_outbound(&origin, &mut names, listener))
+                .map(|listener| resolve_outbound(&origin, &identities, &kx, &mut names, listener))
                 .collect::<Result<_, _>>()?,
+            source: identities.source,
         })
     }
-}
-
-/// Names of listeners, which label metrics and records.
-#[derive(Default)]
-struct Names(HashSet<String>);
-
-impl Names {
-    fn take(
-        &mut self,
-        origin: &Origin<'_>,
-        written: Option<Spanned<String>>,
-        otherwise: &str,
-        offset: usize,
-    ) -> Result<String, ConfigError> {
-        let (name, offset) = match written {
-            Some(name) => (name.as_ref().clone(), name.span().start),
-            None => (otherwise.to_owned(), offset),
-        };
-        match self.0.insert(name.clone()) {
-            true => Ok(name),
-            false => Err(origin.error(offset, "name", FieldProblem::Repeated(name))),
-        }
-    }
-}
-
-fn resolve_inbound(
-    origin: &Origin<'_>,
-    names: &mut Names,
-    listener: FileInbound,
-) -> Result<InboundConfig, ConfigError> {
-    let FileInbound {
-        name,
-        listen,
-        workload,
-        grpc_workload,
-        insecure_remote_workload,
-        allow,
-        preserve_host,
-        route,
-    } = listener;
-    for workload in [Some(&workload), grpc_workload.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        if !insecure_remote_workload && !workload.as_ref().is_local() {
-            let problem = FieldProblem::RemoteWorkload {
-                address: workload.as_ref().clone(),
-                option: origin.option("insecure_remote_workload"),
-            };
-            return Err(origin.at(workload, "workload", problem));
-        }
-    }
-    Ok(InboundConfig {
-        name: names.take(origin, name, "inbound", listen.span().start)?,
-        listen: listen.into_inner(),
-        workload: workload.into_inner(),
-        grpc_workload: grpc_workload.map(Spanned::into_inner),
-        allow: somebody(origin, allow, "allow")?,
-        preserve_host,
-        paths: route
-            .into_iter()
-            .map(|FilePathRoute { path, allow }| {
-                let plain =
-                    path.as_ref().starts_with('/') && crate::routes::is_plain(path.as_ref());
-                if !plain {
-                    let problem = FieldProblem::NotAPath(path.as_ref().clone());
-                    return Err(origin.at(&path, "path", problem));
-                }
-                Ok((path.into_inner(), somebody(origin, allow, "allow")?))
-            })
-            .collect::<Result<_, _>>()?,
-    })
-}
-
-fn resolve_outbound(
-    origin: &Origin<'_>,
-    names: &mut Names,
-    listener: FileOutbound,
-) -> Result<OutboundConfig, ConfigError> {
-    let FileOutbound {
-        name,
-        listen,
-        insecure_remote_listen,
-        connect,
-        peers,
-        authority,
-        route,
-    } = listener;
-    local_listen(origin, &listen, insecure_remote_listen)?;
-    let offset = listen.span().start;
-    let name = names.take(origin, name, "outbound", offset)?;
-    let default = match (connect, peers) {
-        (Some(connect), Some(peers)) => {
-            Some(resolve_peer(origin, &name, connect, peers, authority)?)
-        }
-        (None, None) => None,
-        _ => return Err(origin.error(offset, "connect", FieldProblem::Incomplete)),
-    };
-    if default.is_none() && route.is_empty() {
-        return Err(origin.error(offset, "outbound", FieldProblem::NoRoute));
-    }
-    let mut taken = HashSet::new();
-    let mut routes = Vec::new();
-    for peer in route {
-        routes.push(resolve_route(origin, &name, &mut taken, peer)?);
-    }
-    Ok(OutboundConfig {
-        name,
-        listen: listen.into_inner(),
-        default,
-        routes,
-    })
-}
-
-fn resolve_route(
-    origin: &Origin<'_>,
-    listener: &str,
-    taken: &mut HashSet<String>,
-    peer: FilePeer,
-) -> Result<(Vec<String>, PeerConfig), ConfigError> {
-    let FilePeer {
-        name,
-        authority,
-        connect,
-        peers,
-    } = peer;
-    let mut authorities = Vec::new();
-    if let Some(name) = &name {
-        if !is_label(name.as_ref()) {
-            let problem = FieldProblem::NotALabel(name.as_ref().clone());
-            return Err(origin.at(name, "name", problem));
-        }
-        authorities.push(format!("{}.localhost", name.as_ref().to_ascii_lowercase()));
-    }
-    authorities.extend(
-        authority
-            .as_ref()
-            .map(|written| written.as_str().to_ascii_lowercase()),
-    );
-    let Some(label) = authorities.first() else {
-        let problem = FieldProblem::RouteWithoutName;
-        return Err(origin.at(&connect, "route", problem));
-    };
-    let label = format!("{listener}/{label}");
-    for authority in &authorities {
-        if !taken.insert(authority.clone()) {
-            let problem = FieldProblem::Repeated(authority.clone());
-            return Err(origin.at(&connect, "route", problem));
-        }
-    }
-    let authority = authority.map(|written| written.0);
-    let peer = resolve_peer(origin, &label, connect, peers, authority)?;
-    Ok((authorities, peer))
-}
-
-fn resolve_peer(
-    origin: &Origin<'_>,
-    label: &str,
-    connect: Spanned<PeerAddress>,
-    peers: Spanned<Vec<pqlane_certs::spiffe_id::IdPattern>>,
-    authority: Option<Authority>,
-) -> Result<PeerConfig, ConfigError> {
-    let allow = somebody(origin, peers, "peers")?;
-    let connect = connect.into_inner();
-    Ok(PeerConfig {
-        label: label.to_owned(),
-        server_name: connect.server_name().clone(),
-        authority: authority.unwrap_or_else(|| connect.authority().clone()),
-        connect,
-        allow,
-    })
-}
-
-fn somebody(
-    origin: &Origin<'_>,
-    allow: Spanned<Vec<pqlane_certs::spiffe_id::IdPattern>>,
-    field: &str,
-) -> Result<AllowList, ConfigError> {
-    match allow.as_ref().is_empty() {
-        true => Err(origin.at(&allow, field, FieldProblem::NobodyAllowed)),
-        false => Ok(AllowList::from(allow.into_inner())),
-    }
-}
-
-fn local_listen(
-    origin: &Origin<'_>,
-    listen: &Spanned<ListenAddress>,
-    insecure: bool,
-) -> Result<(), ConfigError> {
-    match insecure || listen.as_ref().is_local() {
-        true => Ok(()),
-        false => {
-            let problem = FieldProblem::RemoteListen {
-                address: listen.as_ref().clone(),
-                option: origin.option("insecure_remote_listen"),
-            };
-            Err(origin.at(listen, "listen", problem))
-        }
-    }
-}
-
-/// A label of a host name (RFC 1123 §2.1).
-fn is_label(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 #[cfg(test)]

@@ -15,10 +15,16 @@ pub enum DenyReason {
     AmbiguousPath,
     /// No audit record can be written.
     AuditUnavailable,
+    /// The local caller is no user or program that the listener names.
+    CallerNotAllowed,
     /// More certificates than a chain may hold.
     ChainTooLong,
     /// `CONNECT` was asked for.
     ConnectMethod,
+    /// A revocation list that the chain depends on is out of date or cannot be used.
+    CrlUnusable,
+    /// The peer has shown hybrid key exchange before and came with classical.
+    Downgraded,
     /// The process is stopping.
     Draining,
     /// The peer closed or reset before the handshake ended.
@@ -31,8 +37,14 @@ pub enum DenyReason {
     HeadTooLarge,
     /// A local caller's `Host` is not a loopback name: DNS rebinding.
     HostNotLocal,
+    /// Our own SVID is not there yet, or has expired.
+    IdentityUnavailable,
+    /// An issuer constrains URIs, which is not supported.
+    IssuerConstrainsUris,
     /// The SVID is not signed by its trust domain.
     IssuerUntrusted,
+    /// What was negotiated is not what the peer's policy asks for.
+    KxPolicy,
     /// Head or authority is malformed.
     MalformedRequest,
     /// No group is common with the policy: the peer is classical.
@@ -43,6 +55,8 @@ pub enum DenyReason {
     OriginNotLocal,
     /// The peer ended the handshake with an alert.
     PeerAlert,
+    /// The deny-list names the peer's SPIFFE ID, its trust domain or its SVID.
+    PeerDenied,
     /// The peer's SPIFFE ID is on no allow-list of the listener or route.
     PeerNotAllowed,
     /// The peer does not hold the key of its SVID.
@@ -67,6 +81,8 @@ pub enum DenyReason {
     SvidNotSpiffeId,
     /// The SVID is not valid yet.
     SvidNotYetValid,
+    /// The SVID or one of its issuers has been revoked.
+    SvidRevoked,
     /// The peer broke the TLS protocol or offers nothing else in common.
     TlsProtocol,
     /// The peer does not speak TLS 1.3.
@@ -129,10 +145,16 @@ impl DenyReason {
                 "the path is not in its plain form; routes are matched on the plain form only"),
             Self::AuditUnavailable => row("audit-unavailable", S::SERVICE_UNAVAILABLE, GRPC_UNAVAILABLE,
                 "no audit record can be written, and calls without one are not carried"),
+            Self::CallerNotAllowed => row("caller-not-allowed", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
+                "this user or program may not call through this socket"),
             Self::ChainTooLong => row("chain-too-long", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
                 "the peer's certificate chain is longer than allowed"),
             Self::ConnectMethod => row("connect-method", S::METHOD_NOT_ALLOWED, GRPC_UNIMPLEMENTED,
                 "CONNECT is not carried; send the request itself, in absolute form"),
+            Self::CrlUnusable => row("crl-unusable", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "a revocation list about the peer's issuers is out of date or cannot be used"),
+            Self::Downgraded => row("downgraded", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer has shown hybrid key exchange before and now came with classical"),
             Self::Draining => row("draining", S::SERVICE_UNAVAILABLE, GRPC_UNAVAILABLE,
                 "the lane is stopping"),
             Self::HandshakeAborted => row("handshake-aborted", S::BAD_GATEWAY, GRPC_UNAVAILABLE,
@@ -145,8 +167,14 @@ impl DenyReason {
                 "the head of the request is too large"),
             Self::HostNotLocal => row("host-not-local", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
                 "the Host of a local call must be a loopback name or a configured route"),
+            Self::IdentityUnavailable => row("identity-unavailable", S::SERVICE_UNAVAILABLE, GRPC_UNAVAILABLE,
+                "the lane has no valid identity of its own"),
+            Self::IssuerConstrainsUris => row("issuer-constrains-uris", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "an issuer of the peer has name constraints on URIs, which are not supported"),
             Self::IssuerUntrusted => row("issuer-untrusted", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
                 "the peer's SVID is not signed by its trust domain"),
+            Self::KxPolicy => row("kx-policy", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the handshake is weaker than this peer's policy asks for"),
             Self::MalformedRequest => row("malformed-request", S::BAD_REQUEST, GRPC_INVALID_ARGUMENT,
                 "the request needs exactly one authority, the same wherever it is given"),
             Self::NoHybridGroup => row("no-hybrid-group", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
@@ -157,6 +185,8 @@ impl DenyReason {
                 "the Origin of a local call must be a loopback origin"),
             Self::PeerAlert => row("peer-alert", S::BAD_GATEWAY, GRPC_UNAVAILABLE,
                 "the peer refused the handshake"),
+            Self::PeerDenied => row("peer-denied", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
+                "the peer is on the deny-list"),
             Self::PeerNotAllowed => row("peer-not-allowed", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
                 "the peer's SPIFFE ID is not allowed here"),
             Self::PeerSignature => row("peer-signature", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
@@ -181,6 +211,8 @@ impl DenyReason {
                 "the peer's URI SAN is not the SPIFFE ID of a workload"),
             Self::SvidNotYetValid => row("svid-not-yet-valid", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
                 "the peer's SVID is not valid yet"),
+            Self::SvidRevoked => row("svid-revoked", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
+                "the peer's SVID or one of its issuers has been revoked"),
             Self::TlsProtocol => row("tls-protocol", S::BAD_GATEWAY, GRPC_UNAVAILABLE,
                 "the peer's handshake could not be understood or agreed"),
             Self::TlsVersion => row("tls-version", S::BAD_GATEWAY, GRPC_UNAVAILABLE,

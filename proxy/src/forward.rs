@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::body::{LaneBody, ResponseTap};
+use crate::body::{Ending, LaneBody, ResponseTap};
 use crate::call::Binding;
 use crate::deny::{Denial, DenyReason};
 use crate::guard::PullCause;
@@ -93,7 +93,7 @@ impl Future for Forwarding {
             None => Poll::Pending,
         };
         let answered = match pulled {
-            Poll::Ready(PullCause::DrainDeadline) => Err(DenyReason::Draining.into()),
+            Poll::Ready(cause) => Err(cut_before_its_answer(cause).into()),
             Poll::Pending => ready!(this.poll_attempt(context)),
         };
         let Some((slot, record)) = this.call.take() else {
@@ -188,10 +188,20 @@ fn returned(
         slot,
         lease,
         status: head.status,
+        ending: Ending::of(&head),
         record,
         bytes: 0,
     };
     Response::from_parts(head, LaneBody::response(body, tap))
+}
+
+/// What a call is told that is cut before it is answered.
+fn cut_before_its_answer(cause: PullCause) -> DenyReason {
+    match cause {
+        PullCause::DrainDeadline => DenyReason::Draining,
+        PullCause::NoLongerAllowed => DenyReason::PeerNotAllowed,
+        PullCause::SvidExpired => DenyReason::SvidExpired,
+    }
 }
 
 /// Closes a refused call's record and says so to the caller.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use futures_util::task::AtomicWaker;
 use slab::Slab;
 
 /// Why a stream must end.
@@ -16,6 +17,49 @@ use slab::Slab;
 pub(crate) enum PullCause {
     /// The process stops and the drain deadline has passed.
     DrainDeadline = 1,
+    /// The peer is no longer trusted, allowed, or has been denied.
+    NoLongerAllowed = 2,
+    /// An SVID under which the connection was made has expired, and nobody showed a later one.
+    SvidExpired = 3,
+}
+
+impl PullCause {
+    fn of(stored: u8) -> Option<Self> {
+        [
+            Self::DrainDeadline,
+            Self::NoLongerAllowed,
+            Self::SvidExpired,
+        ]
+        .into_iter()
+        .find(|cause| *cause as u8 == stored)
+    }
+
+    /// The stable label of a cut stream in records.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::DrainDeadline => "drain-deadline",
+            Self::NoLongerAllowed => "no-longer-allowed",
+            Self::SvidExpired => "svid-expired",
+        }
+    }
+}
+
+/// A [`PullCause`] that is set at most once; the first one stays.
+#[derive(Debug, Default)]
+pub(crate) struct Pulled(AtomicU8);
+
+impl Pulled {
+    /// The cause, once there is one.
+    pub(crate) fn cause(&self) -> Option<PullCause> {
+        PullCause::of(self.0.load(Ordering::Acquire))
+    }
+
+    /// Whether this was the first cause.
+    pub(crate) fn set(&self, cause: PullCause) -> bool {
+        self.0
+            .compare_exchange(0, cause as u8, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
 }
 
 /// The streams of one connection that may be cut together.
@@ -26,8 +70,10 @@ pub(crate) struct Guards {
 
 #[derive(Debug, Default)]
 struct Shared {
-    pulled: AtomicU8,
+    pulled: Pulled,
     wakers: Mutex<Slab<Option<Waker>>>,
+    /// Whoever drives the connection.
+    driver: AtomicWaker,
 }
 
 impl Shared {
@@ -36,10 +82,7 @@ impl Shared {
     }
 
     fn cause(&self) -> Option<PullCause> {
-        match self.pulled.load(Ordering::Acquire) {
-            0 => None,
-            _ => Some(PullCause::DrainDeadline),
-        }
+        self.pulled.cause()
     }
 }
 
@@ -52,15 +95,10 @@ impl Guards {
         }
     }
 
-    /// Ends every stream registered now or later. The first cause stays.
-    pub(crate) fn pull(&self, cause: PullCause) {
-        let first = self.shared.pulled.compare_exchange(
-            0,
-            cause as u8,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
-        if first.is_ok() {
+    /// Ends every stream registered now or later. The first cause stays; tells whether this was it.
+    pub(crate) fn pull(&self, cause: PullCause) -> bool {
+        let first = self.shared.pulled.set(cause);
+        if first {
             let woken: Vec<Waker> = self
                 .shared
                 .wakers()
@@ -68,6 +106,17 @@ impl Guards {
                 .filter_map(|(_, waker)| waker.take())
                 .collect();
             woken.into_iter().for_each(Waker::wake);
+            self.shared.driver.wake();
+        }
+        first
+    }
+
+    /// Ready with the cause once the guards are pulled; for whoever drives the connection.
+    pub(crate) fn poll_pulled(&self, context: &Context<'_>) -> Poll<PullCause> {
+        self.shared.driver.register(context.waker());
+        match self.shared.cause() {
+            Some(cause) => Poll::Ready(cause),
+            None => Poll::Pending,
         }
     }
 

@@ -188,7 +188,7 @@ pub(crate) fn aim(head: &mut http::request::Parts, upstream: &UpstreamName, vers
 }
 
 /// An upstream's name in the forms that heads want it in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UpstreamName {
     pub(crate) scheme: http::uri::Scheme,
     pub(crate) authority: Authority,

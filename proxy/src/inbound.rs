@@ -8,20 +8,24 @@ use http::request::Parts;
 use http::uri::Authority;
 use hyper::body::Incoming;
 
-use crate::accept::Accepted;
+use crate::accept::{Accepted, Source};
 use crate::call::Call;
 use crate::deny::{Denial, DenyReason};
 use crate::drain::Drain;
 use crate::forward::{Permitted, forward, refuse};
+use crate::guard::PullCause;
 use crate::headers::{self, UpstreamName};
 use crate::lane::{Closing, LaneLog};
+use crate::lifetime::Retires;
 use crate::limits::Limits;
+use crate::live::Live;
 use crate::metrics::ListenerMetrics;
 use crate::pool::Upstream;
 use crate::record::{CallOrigin, OpenCall};
+use crate::refusals::Refusals;
 use crate::routes::InboundRoutes;
 use crate::serve::{Answer, answer, serve};
-use crate::session::{CallSlot, Session};
+use crate::session::{CallSlot, PeerSide, Session};
 use crate::tls::{Established, TlsRefusal, TlsServer};
 use crate::transport::Socket;
 
@@ -32,41 +36,42 @@ pub(crate) enum HostSeen {
     Workloads,
 }
 
-/// One inbound listener.
+/// One inbound listener, as configuration, identity and deny-list have it at one time.
 #[derive(Debug)]
 pub(crate) struct Inbound {
+    /// Counts the changes of any of them.
+    pub(crate) epoch: u64,
     pub(crate) tls: TlsServer,
     pub(crate) routes: InboundRoutes,
     pub(crate) host_seen: HostSeen,
     pub(crate) lane: LaneLog,
+    pub(crate) refusals: Arc<Refusals>,
     pub(crate) metrics: Arc<ListenerMetrics>,
     pub(crate) limits: Limits,
-    pub(crate) drain: Drain,
 }
 
 impl Inbound {
-    /// One connection: tls, identity, session, then its calls.
-    pub(crate) async fn connection(self: Arc<Self>, accepted: Accepted) {
-        let from = accepted.from;
+    /// One connection: tls, identity, session, then its calls, each by the rules of its time.
+    pub(crate) async fn connection(live: Arc<Live<Self>>, drain: Drain, accepted: Accepted) {
+        let (lane, source) = (live.keep(), accepted.source);
         // Boxed, so that a connection is not the size of its handshake for as long as it lives.
-        let established = match Box::pin(self.tls.accept(accepted.socket)).await {
+        let established = match Box::pin(lane.tls.accept(accepted.socket)).await {
             Ok(established) => established,
-            Err(refusal) => return self.turn_away(&refusal, &from),
+            Err(refusal) => return lane.turn_away(&refusal, &source),
         };
-        let (session, closing) = match self.session(&established, &from) {
+        let (session, closing) = match lane.session(&established, &source) {
             Ok(opened) => opened,
-            Err(reason) => return self.turn_away(&reason.into(), &from),
+            Err(reason) => return lane.turn_away(&reason.into(), &source),
         };
         let (version, stream) = (established.version, established.stream);
-        let (lane, of) = (Arc::clone(&self), Arc::clone(&session));
-        let call = move |request| lane.call(&of, request);
-        let drain = self.drain.clone();
+        let of = Arc::clone(&session);
+        let call = move |request| live.now().call(&of, request);
         Box::pin(serve(
             version,
             stream,
             &session,
-            &self.limits,
-            &self.metrics,
+            &lane.limits,
+            &lane.metrics,
             drain,
             call,
         ))
@@ -90,7 +95,7 @@ impl Inbound {
         // First what the caller nominates, then what we set: it cannot take that away.
         headers::strip_hop_by_hop(&mut head.headers);
         headers::strip_identity(&mut head.headers);
-        if let Some(xfcc) = session.xfcc() {
+        if let Some(xfcc) = session.peer().and_then(|peer| peer.xfcc.as_ref()) {
             headers::introduce(&mut head.headers, xfcc, &asked_for);
         }
         let name = match self.host_seen {
@@ -108,23 +113,60 @@ impl Inbound {
         }))
     }
 
+    /// Judges a connection's peer by the rules of this epoch, once; one that fails is cut.
+    ///
+    /// # Errors
+    /// The [`Denial`] that a new handshake of it would meet.
+    pub(crate) fn still_welcome(&self, session: &Session) -> Result<(), Denial> {
+        let Some(peer) = session.peer() else {
+            return Ok(());
+        };
+        if session.judged() >= self.epoch {
+            return Ok(());
+        }
+        match self.tls.side().judge_again(&peer.lane) {
+            Ok(()) => {
+                session.passed(self.epoch);
+                Ok(())
+            }
+            Err(denial) => {
+                self.tls
+                    .side()
+                    .proofs
+                    .forget(peer.lane.identity.spiffe_id());
+                self.metrics.cut(denial.reason);
+                if session.pull(PullCause::NoLongerAllowed) {
+                    self.lane.cut(&peer.lane, &denial);
+                }
+                Err(denial)
+            }
+        }
+    }
+
     fn session(
         &self,
         established: &Established<Socket>,
-        from: &str,
+        source: &Source,
     ) -> Result<(Arc<Session>, Closing), DenyReason> {
         self.lane.recorder.admit()?;
         let sessions = &self.lane.sessions;
         let peer = &established.peer;
-        let xfcc = headers::xfcc(
-            self.lane.local.as_str(),
-            peer.spiffe_id().as_str(),
-            peer.leaf_thumbprint(),
-        );
+        let side = PeerSide {
+            xfcc: headers::xfcc(
+                self.lane.local.as_str(),
+                peer.identity.spiffe_id().as_str(),
+                peer.identity.leaf_thumbprint(),
+            ),
+            listener: Arc::clone(&self.lane.name),
+            lifetime: self.tls.side().lifetime(peer, Retires::Second),
+            epoch: self.epoch,
+            lane: peer.clone(),
+        };
         let id = sessions.next_id();
         let members = self.lane.call_members(established);
-        let session = sessions.open_peer(id, peer, xfcc, members)?;
-        Ok((session, self.lane.accepted(id, established, from)))
+        let session = sessions.open_peer(id, side, members)?;
+        let closing = self.lane.accepted(id, established, source.as_str());
+        Ok((session, closing))
     }
 
     fn open_record(&self, session: &Session, call: &Call<'_>) -> Result<OpenCall, DenyReason> {
@@ -144,13 +186,28 @@ impl Inbound {
         call: &Call<'_>,
     ) -> Result<(CallSlot, Arc<Upstream>, Authority), Denial> {
         let slot = session.register()?;
+        self.still_welcome(session)?;
         let asked_for = headers::authority_of(head)?;
-        let upstream = self.routes.permit(session.peer(), call)?;
+        let peer = session.peer().map(|peer| peer.lane.identity.spiffe_id());
+        let upstream = self.routes.permit(peer, call)?;
         Ok((slot, Arc::clone(upstream), asked_for))
     }
 
-    fn turn_away(&self, refusal: &TlsRefusal, from: &str) {
-        self.metrics.refused(refusal.denial.reason);
-        self.lane.turned_away(refusal, from);
+    /// Records and counts a refusal: of somebody who proved who it is by that, of others by listener and address.
+    fn turn_away(&self, refusal: &TlsRefusal, source: &Source) {
+        let reason = refusal.denial.reason;
+        self.metrics.refused(reason);
+        if refusal.peer.is_none()
+            && let Some(address) = source.address()
+        {
+            let offered = refusal.hello.as_ref().map(crate::lane::offered_groups);
+            self.refusals.note(
+                &self.lane.name,
+                address,
+                reason,
+                &offered.unwrap_or_default(),
+            );
+        }
+        self.lane.turned_away(refusal, source.as_str());
     }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pqlane_certs::spiffe_id::SpiffeId;
+use pqlane_handshake::client_hello::{ClientHello, version_name};
+use pqlane_handshake::kx::group_name;
 use pqlane_handshake::summary::{scheme_name, suite_name};
 
 use crate::deny::{Denial, DenyReason};
 use crate::metrics::Metrics;
 use crate::record::{Line, Recorder};
 use crate::session::Sessions;
-use crate::tls::{Established, TlsRefusal};
+use crate::tls::{Established, LanePeer, TlsRefusal};
 use crate::transport::HttpVersion;
 
 /// Which way a lane connection goes, seen from the local workload.
@@ -34,7 +36,7 @@ impl Direction {
 pub(crate) struct LaneLog {
     pub(crate) direction: Direction,
     /// Name of the listener, or of the listener and route, in configuration.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// Own SPIFFE ID.
     pub(crate) local: SpiffeId,
     pub(crate) recorder: Recorder,
@@ -49,11 +51,12 @@ impl LaneLog {
         let id = self.sessions.next_id();
         let line = self.opening_line(id, established);
         self.recorder.append(line);
+        self.alarm(established, None);
         self.metrics
             .handshake(self.direction.as_str(), &established.summary);
         let members = Line::fixed()
             .text("upstream", &format!("{id:016x}"))
-            .text("peer", established.peer.spiffe_id().as_str())
+            .text("peer", established.peer.identity.spiffe_id().as_str())
             .text("group", established.summary.group.name)
             .into_members();
         (members.into(), self.closing(id))
@@ -63,6 +66,7 @@ impl LaneLog {
     pub(crate) fn accepted<S>(&self, id: u64, established: &Established<S>, from: &str) -> Closing {
         let line = self.opening_line(id, established).text("from", from);
         self.recorder.append(line);
+        self.alarm(established, Some(from));
         self.metrics
             .handshake(self.direction.as_str(), &established.summary);
         self.closing(id)
@@ -74,9 +78,43 @@ impl LaneLog {
             .text("direction", self.direction.as_str())
             .text("listener", &self.name)
             .text("local", self.local.as_str())
-            .text("peer", established.peer.spiffe_id().as_str())
+            .text("peer", established.peer.identity.spiffe_id().as_str())
             .text("group", established.summary.group.name)
             .into_members()
+    }
+
+    /// Counts and logs a downgrade that was let pass.
+    fn alarm<S>(&self, established: &Established<S>, from: Option<&str>) {
+        if let Some(downgrade) = &established.alarm {
+            self.metrics.downgrades.inc();
+            tracing::error!(
+                lane = &*self.name,
+                peer = established.peer.identity.spiffe_id().as_str(),
+                from,
+                downgrade,
+                "peer has fallen back to classical key exchange"
+            );
+        }
+    }
+
+    /// Records a connection that the rules of now cut.
+    pub(crate) fn cut(&self, peer: &LanePeer, denial: &Denial) {
+        let id = peer.identity.spiffe_id().as_str();
+        let line = Line::new("connection.cut")
+            .text("direction", self.direction.as_str())
+            .text("listener", &self.name)
+            .text("local", self.local.as_str())
+            .text("peer", id)
+            .text("reason", denial.reason.code())
+            .optional("detail", denial.detail.as_deref());
+        self.recorder.append(line);
+        tracing::warn!(
+            lane = &*self.name,
+            peer = id,
+            reason = denial.reason.code(),
+            detail = denial.detail.as_deref().unwrap_or_default(),
+            "connection cut"
+        );
     }
 
     /// Records a handshake that failed towards an upstream; gives what the call is told.
@@ -85,7 +123,7 @@ impl LaneLog {
         let detail = refusal.denial.detail.as_deref().unwrap_or_default();
         let code = refusal.denial.reason.code();
         tracing::warn!(
-            lane = self.name,
+            lane = &*self.name,
             reason = code,
             detail,
             "no lane to the peer"
@@ -101,10 +139,14 @@ impl LaneLog {
         let line = self.refusal_line(refusal).text("from", from);
         self.recorder.append(line);
         tracing::warn!(
-            lane = self.name,
+            lane = &*self.name,
             from,
             reason = refusal.denial.reason.code(),
-            offered = refusal.offered.join(","),
+            offered = refusal
+                .hello
+                .as_ref()
+                .map_or_else(Vec::new, offered_groups)
+                .join(","),
             detail = refusal.denial.detail.as_deref().unwrap_or_default(),
             "connection refused"
         );
@@ -118,8 +160,11 @@ impl LaneLog {
             .text("direction", self.direction.as_str())
             .text("listener", &self.name)
             .text("local", self.local.as_str())
-            .text("peer", established.peer.spiffe_id().as_str())
-            .number("peer_svid_expires", established.peer.not_after().as_secs())
+            .text("peer", established.peer.identity.spiffe_id().as_str())
+            .number(
+                "peer_svid_expires",
+                established.peer.identity.not_after().as_secs(),
+            )
             .text("group", summary.group.name)
             .text("handshake", summary.kind_label())
             .text("suite", &suite_name(summary.suite))
@@ -140,19 +185,19 @@ impl LaneLog {
                     HttpVersion::H2 => "2",
                 },
             )
+            .optional("downgrade", established.alarm.as_deref())
+            .offer(established.hello.as_ref())
     }
 
     fn refusal_line(&self, refusal: &TlsRefusal) -> Line {
-        let line = Line::new("connection.refused")
+        Line::new("connection.refused")
             .text("direction", self.direction.as_str())
             .text("listener", &self.name)
             .text("local", self.local.as_str())
             .text("reason", refusal.denial.reason.code())
-            .optional("detail", refusal.denial.detail.as_deref());
-        match refusal.offered.is_empty() {
-            true => line,
-            false => line.texts("offered_groups", &refusal.offered),
-        }
+            .optional("detail", refusal.denial.detail.as_deref())
+            .optional("peer", refusal.peer.as_ref().map(SpiffeId::as_str))
+            .offer(refusal.hello.as_ref())
     }
 
     fn closing(&self, id: u64) -> Closing {
@@ -162,6 +207,48 @@ impl LaneLog {
             opened: Instant::now(),
         }
     }
+}
+
+/// What a client offered, as records say it.
+trait Offer {
+    fn offer(self, hello: Option<&ClientHello>) -> Self;
+}
+
+impl Offer for Line {
+    fn offer(self, hello: Option<&ClientHello>) -> Self {
+        let Some(hello) = hello else {
+            return self;
+        };
+        let versions: Vec<String> = hello
+            .versions
+            .iter()
+            .map(|version| version_name(*version).into_owned())
+            .collect();
+        let shares: Vec<String> = hello
+            .shares
+            .iter()
+            .map(|(group, _)| group_name(*group).into_owned())
+            .collect();
+        let schemes: Vec<String> = hello
+            .signature_schemes
+            .iter()
+            .copied()
+            .map(scheme_name)
+            .collect();
+        self.texts("offered_versions", &versions)
+            .texts("offered_groups", &offered_groups(hello))
+            .texts("offered_shares", &shares)
+            .texts("offered_signatures", &schemes)
+    }
+}
+
+/// Names of the groups that a client offered, in its order.
+pub(crate) fn offered_groups(hello: &ClientHello) -> Vec<String> {
+    hello
+        .groups
+        .iter()
+        .map(|group| group_name(*group).into_owned())
+        .collect()
 }
 
 /// Records a connection's end when dropped.

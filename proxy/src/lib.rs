@@ -8,10 +8,15 @@
 //! each will take the value of the stage before it and give one that the next needs.
 
 mod accept;
+mod caller;
 mod transport;
 
+mod peer_policy;
+pub mod ratchet;
+mod refusals;
 mod tls;
 
+mod lifetime;
 mod session;
 
 mod call;
@@ -41,7 +46,10 @@ pub mod limits;
 pub mod app;
 pub mod deny;
 mod drain;
+mod identity;
+mod live;
 mod readiness;
+mod watch;
 
 mod admin;
 pub mod metrics;

@@ -58,6 +58,21 @@ pub struct Limits {
     /// From the signal to stop until what still runs is cut.
     #[serde(with = "seconds", rename = "drain_seconds")]
     pub drain: Duration,
+    /// How long a stream may last whose connection has outlived an SVID under it. It lasts no longer than both ends
+    /// hold a valid one.
+    #[serde(with = "seconds", rename = "stream_max_age_seconds")]
+    pub stream_max_age: Duration,
+    /// Time between two looks at files that are watched.
+    #[serde(with = "milliseconds", rename = "file_watch_milliseconds")]
+    pub file_watch: Duration,
+    /// Verified certificate chains that are remembered.
+    pub verified_chains: usize,
+    /// TLS sessions that an inbound listener remembers for resumption, in each class of key exchange.
+    pub tls_sessions: usize,
+    /// SPIFFE IDs that are remembered to have shown hybrid key exchange.
+    pub ratchet_ids: usize,
+    /// Source addresses whose refusals are counted apart.
+    pub refusal_sources: usize,
     /// Shortest and longest pause after a failed accept (out of file descriptors).
     #[serde(with = "milliseconds", rename = "accept_backoff_milliseconds")]
     pub accept_backoff: Duration,
@@ -86,6 +101,12 @@ impl Default for Limits {
             upstream_idle: Duration::from_secs(4),
             audit_queue_records: 8_192,
             drain: Duration::from_secs(20),
+            stream_max_age: Duration::from_secs(24 * 3_600),
+            file_watch: Duration::from_millis(250),
+            verified_chains: 4_096,
+            tls_sessions: 2_048,
+            ratchet_ids: 100_000,
+            refusal_sources: 1_024,
             accept_backoff: Duration::from_millis(500),
         }
     }
@@ -168,6 +189,11 @@ impl Limits {
                 self.audit_queue_records == 0,
                 "audit_queue_records",
                 positive,
+            ),
+            (
+                self.file_watch < Duration::from_millis(20),
+                "file_watch_milliseconds",
+                "20 or more",
             ),
             (
                 self.accept_backoff.is_zero(),

@@ -47,6 +47,18 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
+/// What became of a change of configuration, identity or deny-list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReloadOutcome {
+    Applied,
+    Refused,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReloadLabels {
+    outcome: &'static str,
+}
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// All metrics of one process.
@@ -64,6 +76,9 @@ pub struct Metrics {
     pub(crate) accept_failures: Counter,
     pub(crate) audit_lost: Counter,
     pub(crate) svid_expiry: Gauge,
+    pub(crate) downgrades: Counter,
+    reloads: Family<ReloadLabels, Counter>,
+    connections_cut: Family<ReasonLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -81,6 +96,9 @@ impl Default for Metrics {
             accept_failures: Counter::default(),
             audit_lost: Counter::default(),
             svid_expiry: Gauge::default(),
+            downgrades: Counter::default(),
+            reloads: Family::default(),
+            connections_cut: Family::default(),
         };
         metrics.register();
         metrics
@@ -139,6 +157,32 @@ impl Metrics {
             "When the own SVID expires, in seconds since 1970",
             self.svid_expiry.clone(),
         );
+        registry.register(
+            "downgrades",
+            "Peers that came with classical key exchange after hybrid and were let pass with an alarm",
+            self.downgrades.clone(),
+        );
+        registry.register(
+            "reloads",
+            "Changes of configuration, identity or deny-list, by what became of them",
+            self.reloads.clone(),
+        );
+        registry.register(
+            "connections_cut",
+            "Connections ended because their peer is no longer trusted or allowed",
+            self.connections_cut.clone(),
+        );
+    }
+
+    /// Counts changes.
+    pub(crate) fn reloads(&self, outcome: ReloadOutcome) -> Counter {
+        let outcome = match outcome {
+            ReloadOutcome::Applied => "applied",
+            ReloadOutcome::Refused => "refused",
+        };
+        self.reloads
+            .get_or_create(&ReloadLabels { outcome })
+            .clone()
     }
 
     /// The handles of one listener.
@@ -219,6 +263,12 @@ impl ListenerMetrics {
     pub(crate) fn refused(&self, reason: DenyReason) {
         let labels = self.reason(reason);
         self.all.connections_refused.get_or_create(&labels).inc();
+    }
+
+    /// Counts a connection that was cut.
+    pub(crate) fn cut(&self, reason: DenyReason) {
+        let labels = self.reason(reason);
+        self.all.connections_cut.get_or_create(&labels).inc();
     }
 
     fn reason(&self, reason: DenyReason) -> ReasonLabels {

@@ -1,6 +1,6 @@
 //! Workload → peer: the life of a local connection, and of a call on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::Either;
 use http::Request;
@@ -9,51 +9,117 @@ use pqlane_certs::spiffe_id::SpiffeId;
 
 use crate::accept::Accepted;
 use crate::call::Call;
+use crate::caller::{Assurance, Caller, ProcessRule};
 use crate::deny::{Denial, DenyReason};
 use crate::drain::Drain;
 use crate::forward::{Permitted, forward, refuse};
 use crate::headers;
 use crate::lane::Direction;
 use crate::limits::Limits;
+use crate::live::Live;
 use crate::metrics::ListenerMetrics;
 use crate::pool::Upstream;
 use crate::record::{CallOrigin, Line, OpenCall, Recorder};
 use crate::routes::OutboundRoutes;
 use crate::serve::{Answer, answer, serve};
 use crate::session::{CallSlot, Session, Sessions};
-use crate::transport::sniff;
+use crate::transport::{Socket, sniff};
 
-/// One outbound listener.
+/// One outbound listener, as configuration and identity have it at one time.
 #[derive(Debug)]
 pub(crate) struct Outbound {
+    /// Counts the changes of either.
+    pub(crate) epoch: u64,
     pub(crate) name: String,
-    /// SPIFFE ID in whose name calls leave.
-    pub(crate) local: SpiffeId,
-    pub(crate) routes: OutboundRoutes,
+    /// In whose names calls leave; the first that admits a caller is its own.
+    pub(crate) agents: Vec<Agent>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Arc<ListenerMetrics>,
     pub(crate) limits: Limits,
-    pub(crate) drain: Drain,
+}
+
+/// One logical agent behind an egress.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    /// SPIFFE ID in whose name its calls leave.
+    pub(crate) local: SpiffeId,
+    /// Which callers it is.
+    pub(crate) callers: AgentCallers,
+    pub(crate) routes: OutboundRoutes,
+}
+
+/// Which callers an agent is.
+#[derive(Debug)]
+pub(crate) enum AgentCallers {
+    /// Whoever reaches the port.
+    Anybody,
+    /// A program.
+    Process(ProcessRule),
+    /// A user, on the agent's own Unix socket.
+    User(u32),
+}
+
+impl AgentCallers {
+    fn admit(&self, caller: Option<&Caller>) -> bool {
+        match (self, caller) {
+            (Self::Anybody, _) => true,
+            (Self::Process(_) | Self::User(_), None) => false,
+            (Self::Process(rule), Some(caller)) => rule.matches(caller),
+            (Self::User(uid), Some(caller)) => caller.uid() == *uid,
+        }
+    }
+
+    /// How sure it is that the caller is the agent.
+    fn assurance(&self) -> Assurance {
+        match self {
+            Self::Anybody => Assurance::Asserted,
+            Self::Process(_) => Assurance::AttestedProcess,
+            Self::User(_) => Assurance::Listener,
+        }
+    }
+}
+
+/// Who made a local connection, and which agent that is.
+#[derive(Debug)]
+struct Known {
+    /// What the kernel says; nothing on a port.
+    caller: Option<Caller>,
+    /// The agent's place in the list of an epoch: programs are looked at once, not with every call.
+    agent: Mutex<Option<(u64, Option<usize>)>>,
+}
+
+impl Known {
+    fn of(socket: &Socket) -> Self {
+        let caller = match socket {
+            Socket::Tcp(_) => None,
+            Socket::Unix(stream) => Caller::of(stream).ok(),
+        };
+        Self {
+            caller,
+            agent: Mutex::new(None),
+        }
+    }
 }
 
 impl Outbound {
-    /// One connection of the local workload: what it speaks, then its calls.
-    pub(crate) async fn connection(self: Arc<Self>, accepted: Accepted) {
-        let first_byte = tokio::time::timeout(self.limits.connection_idle, sniff(accepted.socket));
+    /// One connection of the local workload: who it is and what it speaks, then its calls.
+    pub(crate) async fn connection(live: Arc<Live<Self>>, drain: Drain, accepted: Accepted) {
+        let lane = live.keep();
+        let known = Known::of(&accepted.socket);
+        let first_byte = tokio::time::timeout(lane.limits.connection_idle, sniff(accepted.socket));
         let Ok(Ok((version, stream))) = first_byte.await else {
             return;
         };
-        let session = self.session(&accepted.from);
-        let (lane, of) = (Arc::clone(&self), Arc::clone(&session));
-        let call = move |request| lane.call(&of, request);
-        let drain = self.drain.clone();
+        let session = lane.session(&known, accepted.source.as_str());
+        let of = Arc::clone(&session);
+        let call = move |request| live.now().call(&of, &known, request);
         Box::pin(serve(
             version,
             stream,
             &session,
-            &self.limits,
-            &self.metrics,
+            &lane.limits,
+            &lane.metrics,
             drain,
             call,
         ))
@@ -62,7 +128,7 @@ impl Outbound {
     }
 
     /// One call: read, on record, permitted, stripped of claims, forwarded over a lane.
-    fn call(&self, session: &Session, request: Request<Incoming>) -> Answer {
+    fn call(&self, session: &Session, known: &Known, request: Request<Incoming>) -> Answer {
         let (mut head, body) = request.into_parts();
         let call = Call::read_head(&head);
         let binding = call.binding;
@@ -70,7 +136,7 @@ impl Outbound {
             Ok(record) => record,
             Err(reason) => return answer(Denial::from(reason).response(binding)),
         };
-        let (slot, upstream) = match self.admit(session, &head, &call) {
+        let (slot, upstream) = match self.admit(session, known, &head, &call) {
             Ok(admitted) => admitted,
             Err(denial) => return answer(refuse(&denial, record, binding)),
         };
@@ -87,11 +153,31 @@ impl Outbound {
         }))
     }
 
-    fn session(&self, from: &str) -> Arc<Session> {
+    /// The agent that a caller is.
+    fn agent(&self, known: &Known) -> Option<&Agent> {
+        let mut agent = known.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = match *agent {
+            Some((epoch, place)) if epoch == self.epoch => place,
+            _ => {
+                let caller = known.caller.as_ref();
+                let mut agents = self.agents.iter();
+                agents.position(|agent| agent.callers.admit(caller))
+            }
+        };
+        *agent = Some((self.epoch, place));
+        self.agents.get(place?)
+    }
+
+    fn session(&self, known: &Known, from: &str) -> Arc<Session> {
+        let agent = self.agent(known);
         let members = Line::fixed()
             .text("direction", Direction::Outbound.as_str())
             .text("listener", &self.name)
-            .text("local", self.local.as_str())
+            .optional("local", agent.map(|agent| agent.local.as_str()))
+            .optional(
+                "assurance",
+                agent.map(|agent| agent.callers.assurance().as_str()),
+            )
             .text("from", from)
             .into_members();
         self.sessions.open_local(self.sessions.next_id(), members)
@@ -110,12 +196,21 @@ impl Outbound {
     fn admit(
         &self,
         session: &Session,
+        known: &Known,
         head: &http::request::Parts,
         call: &Call<'_>,
     ) -> Result<(CallSlot, Arc<Upstream>), Denial> {
         let slot = session.register()?;
+        let agent = self.agent(known).ok_or_else(|| {
+            let caller = known
+                .caller
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            Denial::with_detail(DenyReason::CallerNotAllowed, caller)
+        })?;
         let authority = headers::authority_of(head)?;
-        let upstream = self.routes.permit(head, call, &authority)?;
+        let upstream = agent.routes.permit(head, call, &authority)?;
         Ok((slot, Arc::clone(upstream)))
     }
 }

@@ -6,12 +6,13 @@
 //! on the wire is given back to be handed to another.
 
 mod connect;
+mod lane;
 mod lease;
 pub(crate) mod settings;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use hyper::client::conn::http2;
@@ -21,21 +22,27 @@ use crate::body::LaneBody;
 use crate::deny::{Denial, DenyReason};
 use crate::headers::UpstreamName;
 use crate::limits::Limits;
+use crate::live::Live;
 use crate::task;
 use crate::transport::HttpVersion;
 pub(crate) use connect::{Address, Connected, Connector, LaneConnector};
+use lane::Lane;
+pub(crate) use lane::LaneKey;
 pub(crate) use lease::{Driven, Lease, Sent, Unsent};
 use lease::{OwnConnection, SharedStream};
 
-/// One upstream and the connections to it. Never shared between identities, routes or policies.
+/// One upstream and the connections to it. Never shared between routes; a connection is used only under the
+/// identity, peers, policy and trust with which it was made (see [`LaneKey`]).
 #[derive(Debug)]
 pub(crate) struct Upstream {
     name: UpstreamName,
-    connector: Connector,
+    connector: Live<Connector>,
     limits: Limits,
     /// Connections open or being opened.
     open: AtomicUsize,
     state: Mutex<State>,
+    /// Lane connections that are open, old ones too.
+    lanes: Mutex<Vec<Weak<Lane>>>,
     changed: Notify,
 }
 
@@ -50,16 +57,19 @@ struct State {
     opening: usize,
     /// Whether a task looks after idle connections.
     swept: bool,
+    /// Counts the changes after which earlier connections are used no more.
+    generation: u64,
 }
 
 /// An HTTP/2 connection.
 #[derive(Debug)]
 struct SharedConnection {
     sender: http2::SendRequest<LaneBody>,
-    streams: AtomicUsize,
+    streams: Arc<AtomicUsize>,
     /// The lesser of the peer's limit and ours.
     max_streams: usize,
-    members: Option<Arc<str>>,
+    /// None towards the workload.
+    lane: Option<Arc<Lane>>,
 }
 
 impl SharedConnection {
@@ -86,7 +96,7 @@ impl Upstream {
         let speaks = connector.assumed_version();
         Arc::new(Self {
             name,
-            connector,
+            connector: Live::new(Arc::new(connector)),
             limits: limits.clone(),
             open: AtomicUsize::new(0),
             state: Mutex::new(State {
@@ -95,9 +105,83 @@ impl Upstream {
                 idle: VecDeque::new(),
                 opening: 0,
                 swept: false,
+                generation: 0,
             }),
+            lanes: Mutex::default(),
             changed: Notify::new(),
         })
+    }
+
+    /// Makes connections in another way from now on. Those there are carry new calls only if they could have
+    /// been made in the new way; streams on the others go on, as long as their peer still passes.
+    pub(crate) fn renew(self: &Arc<Self>, mut connector: Connector) {
+        let before = self.connector.keep();
+        let same = connector.key() == before.key();
+        if let (Connector::Lane(new), Connector::Lane(old)) = (&mut connector, &*before) {
+            new.tls.succeed(&old.tls);
+        }
+        self.connector.publish(Arc::new(connector));
+        if !same {
+            self.retire();
+        }
+        self.judge_again();
+    }
+
+    /// Uses no connection again that there is now; each ends with its last call.
+    pub(crate) fn retire(&self) {
+        let mut state = self.state();
+        state.generation += 1;
+        let retired = (
+            std::mem::take(&mut state.shared),
+            std::mem::take(&mut state.idle),
+        );
+        drop(state);
+        drop(retired);
+        self.changed.notify_waiters();
+    }
+
+    /// Cuts the lane connections whose peer the rules of now refuse.
+    fn judge_again(&self) {
+        if let Connector::Lane(connector) = &**self.connector.now() {
+            for lane in self.lanes().iter().filter_map(Weak::upgrade) {
+                connector.judge_again(&lane);
+            }
+        }
+    }
+
+    /// Takes note of a lane connection that is open.
+    fn opened(&self, lane: &Arc<Lane>) {
+        let mut lanes = self.lanes();
+        lanes.retain(|lane| lane.strong_count() > 0);
+        lanes.push(Arc::downgrade(lane));
+    }
+
+    /// Gives no further call to a lane connection; opens another if it still carries some.
+    fn succeed(self: &Arc<Self>, lane: &Arc<Lane>) {
+        let mut state = self.state();
+        let is_it = |one: &Arc<SharedConnection>| {
+            one.lane.as_ref().is_some_and(|own| Arc::ptr_eq(own, lane))
+        };
+        state.shared.retain(|shared| !is_it(shared));
+        let needed = state.shared.is_empty() && state.opening == 0;
+        drop(state);
+        if needed && lane.is_in_use() {
+            let upstream = Arc::clone(self);
+            task::spawn(async move {
+                if let Err(denial) = upstream.lease().await {
+                    let detail = denial.detail.unwrap_or_default();
+                    tracing::warn!(
+                        reason = denial.reason.code(),
+                        detail,
+                        "no successor for a connection whose SVID expires"
+                    );
+                }
+            });
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Vec<Weak<Lane>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The name by which it is addressed.
@@ -156,6 +240,7 @@ impl Upstream {
         self.open.fetch_add(1, Ordering::Relaxed);
         Step::Open(Opening {
             upstream: Arc::clone(self),
+            generation: state.generation,
             held: Some(OpenConnection(Arc::clone(self))),
         })
     }
@@ -176,6 +261,9 @@ impl Upstream {
     fn keep(self: &Arc<Self>, connection: OwnConnection) {
         let usable_until = Instant::now() + connection.idle_for();
         let mut state = self.state();
+        if connection.generation() != state.generation {
+            return;
+        }
         if state.idle.len() >= self.limits.upstream_idle_connections {
             state.idle.pop_front();
         }
@@ -235,38 +323,48 @@ async fn sweep(upstream: std::sync::Weak<Upstream>, every: std::time::Duration) 
 /// A connection being opened; whatever comes of it, those who wait are told.
 struct Opening {
     upstream: Arc<Upstream>,
+    generation: u64,
     held: Option<OpenConnection>,
 }
 
 impl Opening {
-    /// Opens it. An HTTP/1.1 connection is leased to this call; an HTTP/2 one is put up for all.
+    /// Opens it. An HTTP/1.1 connection is leased to this call; an HTTP/2 one is put up for all. Nothing is
+    /// given if connections are made in another way by now.
     async fn open(mut self) -> Result<Option<Lease>, Denial> {
         let upstream = Arc::clone(&self.upstream);
         let held = self.held.take();
-        match upstream.connector.open(&upstream.limits, held).await? {
+        let connector = upstream.connector.keep();
+        let connected = connector.open(&upstream, held).await?;
+        let mut state = upstream.state();
+        if state.generation != self.generation {
+            return Ok(None);
+        }
+        match connected {
             Connected::Own {
                 sender,
                 driver,
                 awaiting,
-                members,
+                lane,
             } => {
-                upstream.state().speaks = HttpVersion::H1;
-                let own = OwnConnection::new(upstream, sender, driver, awaiting, members);
+                state.speaks = HttpVersion::H1;
+                drop(state);
+                let own =
+                    OwnConnection::new(upstream, self.generation, sender, driver, awaiting, lane);
                 Ok(Some(Lease::Own(Box::new(own))))
             }
             Connected::Shared {
                 sender,
                 streams,
-                members,
+                open,
+                lane,
             } => {
                 let ours = usize::try_from(upstream.limits.h2_streams).unwrap_or(usize::MAX);
-                let mut state = upstream.state();
                 state.speaks = HttpVersion::H2;
                 state.shared.push(Arc::new(SharedConnection {
                     sender,
-                    streams: AtomicUsize::new(0),
+                    streams: open,
                     max_streams: ours.min(streams),
-                    members,
+                    lane,
                 }));
                 Ok(None)
             }
@@ -284,6 +382,12 @@ impl Drop for Opening {
 /// Counts one open connection; held by what drives it.
 #[derive(Debug)]
 pub(crate) struct OpenConnection(Arc<Upstream>);
+
+impl OpenConnection {
+    fn upstream(&self) -> &Arc<Upstream> {
+        &self.0
+    }
+}
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {

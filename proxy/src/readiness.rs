@@ -1,9 +1,9 @@
 //! Whether calls may be sent here.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pqlane_certs::clock::Clock;
-use rustls::pki_types::UnixTime;
 
 use crate::deny::DenyReason;
 use crate::drain::{Drain, Phase};
@@ -14,7 +14,8 @@ use crate::record::Recorder;
 pub(crate) struct Readiness {
     pub(crate) drain: Drain,
     pub(crate) recorder: Recorder,
-    pub(crate) svid_not_after: UnixTime,
+    /// Last valid second of the own SVID that expires first; 0 before there is one.
+    pub(crate) svid_not_after: Arc<AtomicU64>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -25,8 +26,8 @@ impl Readiness {
         if self.drain.phase() != Phase::Running {
             return Err(DenyReason::Draining);
         }
-        if self.clock.now().as_secs() > self.svid_not_after.as_secs() {
-            return Err(DenyReason::SvidExpired);
+        if self.clock.now().as_secs() > self.svid_not_after.load(Ordering::Acquire) {
+            return Err(DenyReason::IdentityUnavailable);
         }
         self.recorder.admit()
     }

@@ -253,7 +253,7 @@ impl OpenCall {
         let (label, counter) = match outcome {
             Outcome::Cancelled => ("cancelled", &open.metrics.calls_cancelled),
             Outcome::Completed => ("completed", &open.metrics.calls_completed),
-            Outcome::Cut(PullCause::DrainDeadline) => ("cut", &open.metrics.calls_cut),
+            Outcome::Cut(_) => ("cut", &open.metrics.calls_cut),
             Outcome::Failed => ("failed", &open.metrics.calls_failed),
         };
         counter.inc();
@@ -261,8 +261,8 @@ impl OpenCall {
         if let Some(status) = status {
             line = line.number("status", status.as_u16().into());
         }
-        if let Outcome::Cut(PullCause::DrainDeadline) = outcome {
-            line = line.text("reason", "drain-deadline");
+        if let Outcome::Cut(cause) = outcome {
+            line = line.text("reason", cause.code());
         }
         line = line
             .number("request_bytes", self.request.bytes())

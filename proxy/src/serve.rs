@@ -18,7 +18,9 @@ use crate::crew::Tasks;
 use crate::deny::DenyReason;
 use crate::drain::{Drain, Phase};
 use crate::forward::Forwarding;
+use crate::guard::PullCause;
 use crate::head_clock::HeadClock;
+use crate::lifetime::Age;
 use crate::limits::Limits;
 use crate::metrics::ListenerMetrics;
 use crate::multiplex::{AtEnd, Gathered, Multiplexed};
@@ -126,6 +128,9 @@ where
     }
 }
 
+/// How long a connection that was cut may take to tell its streams.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// What a connection is looked at for, now and then.
 enum Watch {
     /// HTTP/1: a head that takes too long, or no request for too long.
@@ -146,6 +151,14 @@ fn note_end(error: &hyper::Error, watch: &Watch, metrics: &ListenerMetrics) {
     tracing::debug!(error = with_causes(error), "connection ended");
 }
 
+/// Waits until a peer's connection is older than it was; one of the local workload has no age.
+async fn older_than(session: &Session, seen: Age) -> Age {
+    match session.peer() {
+        Some(peer) => peer.lifetime.after(seen).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Drives a connection to its end.
 async fn drive<C: Connection>(
     mut connection: Pin<&mut C>,
@@ -162,6 +175,8 @@ async fn drive<C: Connection>(
     let mut told = false;
     let mut look = pin!(tokio::time::sleep(first));
     let mut phase = Phase::Running;
+    let mut age = Age::Fresh;
+    let mut cut = false;
     loop {
         tokio::select! {
             biased;
@@ -179,7 +194,25 @@ async fn drive<C: Connection>(
                     Phase::Over => return,
                 }
             }
+            older = older_than(session, age) => {
+                age = older;
+                match age {
+                    Age::Fresh => {}
+                    Age::Retiring => connection.as_mut().finish_gracefully(),
+                    Age::Over => {
+                        session.pull(PullCause::SvidExpired);
+                    }
+                }
+            }
+            _cause = poll_fn(|context| session.poll_pulled(context)), if !cut => {
+                cut = true;
+                connection.as_mut().finish_gracefully();
+                look.set(tokio::time::sleep(LAST_WORDS));
+            }
             () = look.as_mut() => {
+                if cut {
+                    return;
+                }
                 match &watch {
                     // The connection is polled next, and sees what the clock says.
                     Watch::Head(clock) => clock.look(),

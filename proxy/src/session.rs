@@ -7,16 +7,18 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 
 use http::HeaderValue;
 use pqlane_certs::spiffe_id::SpiffeId;
-use pqlane_certs::verifier::PeerIdentity;
 use slab::Slab;
 
 use crate::deny::DenyReason;
 use crate::guard::{Guards, PullCause, StreamGuard};
+use crate::lifetime::Lifetime;
 use crate::limits::Limits;
+use crate::tls::LanePeer;
 
 /// The connections of one process, and what each peer holds.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ pub(crate) struct Sessions {
     limits: Limits,
     /// Set apart from other processes' ids by a random beginning.
     next_id: AtomicU64,
-    live: Mutex<Slab<Guards>>,
+    live: Mutex<Slab<Weak<Session>>>,
     peers: Mutex<HashMap<SpiffeId, Arc<PeerLoad>>>,
 }
 
@@ -59,64 +61,89 @@ impl Sessions {
     pub(crate) fn open_peer(
         self: &Arc<Self>,
         id: u64,
-        peer: &PeerIdentity,
-        xfcc: Option<HeaderValue>,
+        peer: PeerSide,
         members: String,
     ) -> Result<Arc<Session>, DenyReason> {
-        let load = self.load_of(peer.spiffe_id())?;
-        Ok(self.open(id, Some(peer.spiffe_id().clone()), load, xfcc, members))
+        let place = self.place(peer.lane.identity.spiffe_id())?;
+        Ok(self.open(id, Some((peer, place)), members))
     }
 
     /// Registers a connection of the local workload.
     pub(crate) fn open_local(self: &Arc<Self>, id: u64, members: String) -> Arc<Session> {
-        self.open(id, None, Arc::default(), None, members)
+        self.open(id, None, members)
     }
 
     /// Ends every call there is, and every one to come.
     pub(crate) fn pull_all(&self, cause: PullCause) {
-        let all: Vec<Guards> = lock(&self.live).iter().map(|(_, g)| g.clone()).collect();
-        all.iter().for_each(|guards| guards.pull(cause));
+        for session in self.all() {
+            session.pull(cause);
+        }
+    }
+
+    /// The connections that are open now.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        lock(&self.live)
+            .iter()
+            .filter_map(|(_, session)| session.upgrade())
+            .collect()
     }
 
     fn open(
         self: &Arc<Self>,
         id: u64,
-        peer: Option<SpiffeId>,
-        load: Arc<PeerLoad>,
-        xfcc: Option<HeaderValue>,
+        peer: Option<(PeerSide, PeerPlace)>,
         members: String,
     ) -> Arc<Session> {
-        let guards = Guards::default();
-        Arc::new(Session {
+        let (peer, place) = peer.unzip();
+        let mut live = lock(&self.live);
+        let entry = live.vacant_entry();
+        let session = Arc::new(Session {
             id,
-            key: lock(&self.live).insert(guards.clone()),
+            key: entry.key(),
             sessions: Arc::clone(self),
-            guards,
+            guards: Guards::default(),
+            judged: AtomicU64::new(peer.as_ref().map_or(0, |peer| peer.epoch)),
             peer,
-            load,
-            xfcc,
+            load: place
+                .as_ref()
+                .map_or_else(Arc::default, |place| Arc::clone(&place.load)),
+            _place: place,
             members,
             calls: AtomicU64::new(0),
-        })
+        });
+        entry.insert(Arc::downgrade(&session));
+        session
     }
 
-    fn load_of(&self, peer: &SpiffeId) -> Result<Arc<PeerLoad>, DenyReason> {
+    /// A place among the connections of one SPIFFE ID.
+    fn place(self: &Arc<Self>, peer: &SpiffeId) -> Result<PeerPlace, DenyReason> {
         let mut peers = lock(&self.peers);
         let load = Arc::clone(peers.entry(peer.clone()).or_default());
         if load.connections.load(Ordering::Relaxed) >= self.limits.connections_per_peer {
             return Err(DenyReason::TooMany);
         }
         load.connections.fetch_add(1, Ordering::Relaxed);
-        Ok(load)
+        Ok(PeerPlace {
+            sessions: Arc::clone(self),
+            peer: peer.clone(),
+            load,
+        })
     }
+}
 
-    fn close(&self, session: &Session) {
-        lock(&self.live).try_remove(session.key);
-        if let Some(peer) = &session.peer {
-            let mut peers = lock(&self.peers);
-            if session.load.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
-                peers.remove(peer);
-            }
+/// A connection's place among those of its peer; given back on drop.
+#[derive(Debug)]
+struct PeerPlace {
+    sessions: Arc<Sessions>,
+    peer: SpiffeId,
+    load: Arc<PeerLoad>,
+}
+
+impl Drop for PeerPlace {
+    fn drop(&mut self) {
+        let mut peers = lock(&self.sessions.peers);
+        if self.load.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+            peers.remove(&self.peer);
         }
     }
 }
@@ -128,11 +155,29 @@ pub(crate) struct Session {
     key: usize,
     sessions: Arc<Sessions>,
     guards: Guards,
-    peer: Option<SpiffeId>,
+    /// Nobody for a connection of the local workload.
+    peer: Option<PeerSide>,
+    /// Epoch of the rules by which the peer was judged last.
+    judged: AtomicU64,
     load: Arc<PeerLoad>,
-    xfcc: Option<HeaderValue>,
+    _place: Option<PeerPlace>,
     members: String,
     calls: AtomicU64,
+}
+
+/// What is the same for all calls of a peer's connection.
+#[derive(Debug)]
+pub(crate) struct PeerSide {
+    /// Who the peer proved to be, and what was negotiated.
+    pub(crate) lane: LanePeer,
+    /// Name of the listener.
+    pub(crate) listener: Arc<str>,
+    /// `X-Forwarded-Client-Cert` for the workload.
+    pub(crate) xfcc: Option<HeaderValue>,
+    /// While what time the connection may be used.
+    pub(crate) lifetime: Lifetime,
+    /// Epoch of the rules by which the handshake was judged.
+    pub(crate) epoch: u64,
 }
 
 impl Session {
@@ -142,13 +187,28 @@ impl Session {
     }
 
     /// Who is at the other end; nobody is named for the local workload.
-    pub(crate) fn peer(&self) -> Option<&SpiffeId> {
+    pub(crate) fn peer(&self) -> Option<&PeerSide> {
         self.peer.as_ref()
     }
 
-    /// `X-Forwarded-Client-Cert` for the workload.
-    pub(crate) fn xfcc(&self) -> Option<&HeaderValue> {
-        self.xfcc.as_ref()
+    /// Epoch of the rules by which the peer was judged last.
+    pub(crate) fn judged(&self) -> u64 {
+        self.judged.load(Ordering::Acquire)
+    }
+
+    /// Notes that the peer passed the rules of an epoch.
+    pub(crate) fn passed(&self, epoch: u64) {
+        self.judged.fetch_max(epoch, Ordering::AcqRel);
+    }
+
+    /// Ends every call of the connection, every one to come, and then the connection. Tells whether that is new.
+    pub(crate) fn pull(&self, cause: PullCause) -> bool {
+        self.guards.pull(cause)
+    }
+
+    /// Ready with the cause once the connection must end; for whoever drives it.
+    pub(crate) fn poll_pulled(&self, context: &Context<'_>) -> Poll<PullCause> {
+        self.guards.poll_pulled(context)
     }
 
     /// Members that every record of a call on this connection has.
@@ -190,7 +250,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.sessions.close(self);
+        lock(&self.sessions.live).try_remove(self.key);
     }
 }
 
@@ -241,15 +301,23 @@ mod tests {
             ..Limits::default()
         });
         let peer = id("spiffe://example.org/a");
-        let open = |load| sessions.open(1, Some(peer.clone()), load, None, String::new());
-        let first = open(sessions.load_of(&peer).unwrap());
-        let second = open(sessions.load_of(&peer).unwrap());
-        assert_eq!(sessions.load_of(&peer).err(), Some(DenyReason::TooMany));
-        assert!(sessions.load_of(&id("spiffe://example.org/b")).is_ok());
+        let first = sessions.place(&peer).unwrap();
+        let second = sessions.place(&peer).unwrap();
+        assert_eq!(sessions.place(&peer).err(), Some(DenyReason::TooMany));
+        assert!(sessions.place(&id("spiffe://example.org/b")).is_ok());
         drop(first);
-        let third = open(sessions.load_of(&peer).unwrap());
+        let third = sessions.place(&peer).unwrap();
         drop((second, third));
         assert!(!lock(&sessions.peers).contains_key(&peer));
+    }
+
+    #[test]
+    fn a_connection_that_ended_is_forgotten() {
+        let sessions = sessions(Limits::default());
+        let one = sessions.open_local(1, String::new());
+        let two = sessions.open_local(2, String::new());
+        assert_eq!(sessions.all().len(), 2);
+        drop((one, two));
         assert!(lock(&sessions.live).is_empty());
     }
 

@@ -1,7 +1,12 @@
 //! TLS: where the handshake and the certificates meet.
 //!
-//! Takes a socket; gives [`Established`], which exists only once the peer's identity is verified and the
-//! negotiated group is one that the policy permits. Nothing of the peer's requests is read before that.
+//! Takes a socket; gives [`Established`], which exists only once the peer's identity is verified, the negotiated
+//! group is one that this very peer may use, and the peer has not fallen back behind what it showed before.
+//! Nothing of the peer's requests is read before that.
+
+mod client;
+mod refusal;
+mod server;
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -9,24 +14,31 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pqlane_certs::svid::{SvidError, X509Svid};
+use pqlane_certs::clock::Clock;
+use pqlane_certs::svid::X509Svid;
 use pqlane_certs::verifier::{PeerError, PeerIdentity, PeerVerifier, Role};
-use pqlane_handshake::client_config::client_config;
-use pqlane_handshake::kx::group_name;
+use pqlane_handshake::client_hello::ClientHello;
+use pqlane_handshake::kx::{Group, Strength};
 use pqlane_handshake::observation::Observation;
-use pqlane_handshake::provider::provider;
-use pqlane_handshake::server_config::server_config;
-use pqlane_handshake::{HandshakeSummary, KxPolicy, Side};
-use rustls::pki_types::ServerName;
-use rustls::server::Acceptor;
-use rustls::{ClientConfig, CommonState, PeerIncompatible, ServerConfig};
-use tokio::io::{AsyncRead, AsyncWrite};
+use pqlane_handshake::resumption::{ClientTickets, DEFAULT_CLIENT_TICKETS, ServerTickets};
+use pqlane_handshake::{HandshakeSummary, Negotiated, Side};
+use rustls::CommonState;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::time_provider::TimeProvider;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
-use tokio_rustls::{LazyConfigAcceptor, TlsConnector, TlsStream};
+use tokio_rustls::TlsStream;
 
 use crate::deny::{Denial, DenyReason};
+use crate::lifetime::{Held, Lifetime, Proofs, Retires};
 use crate::limits::Limits;
-use crate::transport::{HttpVersion, Metered, linger};
+use crate::peer_policy::PeerPolicies;
+use crate::ratchet::{Offered, OnDowngrade, Ratchet, Turn};
+use crate::transport::{HttpVersion, Metered};
+pub(crate) use client::TlsClient;
+pub(crate) use refusal::TlsRefusal;
+use refusal::refused_peer;
+pub(crate) use server::TlsServer;
 
 /// ALPN protocol names (RFC 7301 §6, RFC 9113 §3.2), most preferred first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -37,52 +49,72 @@ pub(crate) struct Established<S> {
     /// The encrypted stream, before its first application byte.
     pub(crate) stream: TlsStream<Metered<S>>,
     /// Who the peer proved to be.
-    pub(crate) peer: PeerIdentity,
+    pub(crate) peer: LanePeer,
     /// What was negotiated.
     pub(crate) summary: HandshakeSummary,
     /// What ALPN settled.
     pub(crate) version: HttpVersion,
+    /// What the client offered, where we are the server.
+    pub(crate) hello: Option<ClientHello>,
+    /// The downgrade that was let pass with an alarm, if one was.
+    pub(crate) alarm: Option<String>,
 }
 
-/// A handshake that did not end in [`Established`].
+/// Who is at the other end of a lane, with all that it takes to judge it again.
 #[derive(Debug, Clone)]
-pub(crate) struct TlsRefusal {
-    /// Why, and in the verifier's or rustls's own words.
-    pub(crate) denial: Denial,
-    /// Groups the client offered, by registry name; known only where we are the server.
-    pub(crate) offered: Vec<String>,
+pub(crate) struct LanePeer {
+    /// Who it proved to be.
+    pub(crate) identity: PeerIdentity,
+    /// The chain that it presented, leaf first.
+    chain: Arc<[CertificateDer<'static>]>,
+    /// What its policy asks about.
+    negotiated: Negotiated,
+    /// Its TLS role.
+    role: Role,
 }
 
 /// What both TLS roles share.
 #[derive(Debug, Clone)]
 pub(crate) struct TlsSide {
-    policy: KxPolicy,
-    verifier: Arc<PeerVerifier>,
-    limits: Limits,
-    in_flight: Arc<Semaphore>,
+    /// Who we are.
+    pub(crate) own: X509Svid,
+    /// What key exchange is asked of whom.
+    pub(crate) policies: PeerPolicies,
+    /// Judges peers.
+    pub(crate) verifier: Arc<PeerVerifier>,
+    /// Remembers who showed hybrid key exchange.
+    pub(crate) ratchet: Arc<Ratchet>,
+    /// Remembers who proved what.
+    pub(crate) proofs: Arc<Proofs>,
+    /// Judges our own SVID and dates in policies.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Bounds.
+    pub(crate) limits: Limits,
+    /// Handshakes under way, of all listeners together.
+    pub(crate) in_flight: Arc<Semaphore>,
+}
+
+/// A finished TLS exchange, not yet judged.
+struct Finished<S> {
+    stream: TlsStream<Metered<S>>,
+    observation: Observation,
+    began: Instant,
+    /// Groups that the configuration of this handshake could negotiate.
+    permitted: Vec<&'static Group>,
+    hello: Option<ClientHello>,
 }
 
 impl TlsSide {
-    /// Peers of one listener or route. `in_flight` bounds the handshakes of all of them together.
-    pub(crate) fn new(
-        policy: KxPolicy,
-        verifier: Arc<PeerVerifier>,
-        limits: &Limits,
-        in_flight: Arc<Semaphore>,
-    ) -> Self {
-        Self {
-            policy,
-            verifier,
-            limits: limits.clone(),
-            in_flight,
-        }
-    }
-
     /// Runs one handshake within its limits and checks what came of it.
     async fn run<T>(
         &self,
         exchange: impl Future<Output = Result<T, TlsRefusal>>,
     ) -> Result<T, TlsRefusal> {
+        self.own
+            .check_valid_at(self.clock.now())
+            .map_err(|expired| {
+                Denial::with_detail(DenyReason::IdentityUnavailable, expired.to_string())
+            })?;
         // Who has to wait for a place has its whole time after that. The semaphore is never closed.
         let _permit = self.in_flight.acquire().await.ok();
         tokio::time::timeout(self.limits.tls_handshake, exchange)
@@ -90,186 +122,176 @@ impl TlsSide {
             .unwrap_or_else(|_elapsed| Err(DenyReason::HandshakeTimeout.into()))
     }
 
-    fn established<S>(
+    /// Judges a finished exchange; a peer that fails is told goodbye before anything of it is read.
+    async fn established<S>(
         &self,
         side: Side,
-        mut stream: TlsStream<Metered<S>>,
-        observation: &Observation,
-        began: Instant,
-    ) -> Result<Established<S>, TlsRefusal> {
+        finished: Finished<S>,
+    ) -> Result<Established<S>, TlsRefusal>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Finished {
+            mut stream,
+            observation,
+            began,
+            permitted,
+            hello,
+        } = finished;
         let meter = stream.get_mut().0.finish();
         let connection: &CommonState = stream.get_ref().1;
-        let summary = HandshakeSummary::check(
-            side,
-            connection,
-            self.policy.groups(),
-            observation,
-            &meter,
-            began.elapsed(),
-        )
-        .map_err(|wrong| Denial::with_detail(DenyReason::TlsProtocol, wrong.to_string()))?;
-        let chain = connection.peer_certificates().unwrap_or_default();
-        let role = match side {
-            Side::Client => Role::Server,
-            Side::Server => Role::Client,
-        };
-        let peer = self
-            .verifier
-            .identify(chain, role)
-            .map_err(|error| refused_peer(&error))?;
+        let duration = began.elapsed();
+        let judged =
+            HandshakeSummary::check(side, connection, &permitted, &observation, &meter, duration)
+                .map_err(|wrong| {
+                    Denial::with_detail(DenyReason::TlsProtocol, wrong.to_string()).into()
+                })
+                .and_then(|summary| {
+                    let (peer, alarm) = self.admit(side, connection, &summary, hello.as_ref())?;
+                    Ok((summary, peer, alarm))
+                });
         let version = match connection.alpn_protocol() {
             Some(b"h2") => HttpVersion::H2,
             _ => HttpVersion::H1,
         };
-        Ok(Established {
-            stream,
-            peer,
-            summary,
-            version,
-        })
-    }
-}
-
-/// The server role, towards peers that call in.
-#[derive(Debug, Clone)]
-pub(crate) struct TlsServer {
-    side: TlsSide,
-    config: Arc<ServerConfig>,
-}
-
-impl TlsServer {
-    /// # Errors
-    /// [`rustls::Error`] when the policy leaves no working configuration.
-    pub(crate) fn new(side: TlsSide, svid: &X509Svid) -> Result<Self, rustls::Error> {
-        let config = server_config(
-            provider(&side.policy),
-            Arc::clone(&side.verifier) as _,
-            alert_for,
-            svid.certified_key(),
-            &ALPN,
-            None,
-        )?;
-        Ok(Self {
-            side,
-            config: Arc::new(config),
-        })
-    }
-
-    /// Answers one ClientHello.
-    ///
-    /// # Errors
-    /// [`TlsRefusal`] with the reason and what the client offered; the client has been sent an alert.
-    pub(crate) async fn accept<S>(&self, socket: S) -> Result<Established<S>, TlsRefusal>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        self.side.run(self.exchange(socket)).await
-    }
-
-    async fn exchange<S>(&self, socket: S) -> Result<Established<S>, TlsRefusal>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let began = Instant::now();
-        let mut hello = LazyConfigAcceptor::new(Acceptor::default(), Metered::new(socket));
-        let start = match (&mut hello).await {
-            Ok(start) => start,
-            Err(failed) => {
-                if let Some(socket) = hello.take_io() {
-                    linger(socket.into_inner()).await;
-                }
-                return Err(refusal(&failed, None));
+        match judged {
+            Ok((summary, peer, alarm)) => Ok(Established {
+                stream,
+                peer,
+                summary,
+                version,
+                hello,
+                alarm,
+            }),
+            Err(refusal) => {
+                // A close_notify; whether it arrives changes nothing.
+                let _ = stream.shutdown().await;
+                Err(TlsRefusal { hello, ..refusal })
             }
+        }
+    }
+
+    /// The peer of a finished handshake: its chain, its policy, and what it showed before.
+    fn admit(
+        &self,
+        side: Side,
+        connection: &CommonState,
+        summary: &HandshakeSummary,
+        hello: Option<&ClientHello>,
+    ) -> Result<(LanePeer, Option<String>), TlsRefusal> {
+        let chain: Arc<[_]> = connection.peer_certificates().unwrap_or_default().into();
+        let role = match side {
+            Side::Client => Role::Server,
+            Side::Server => Role::Client,
         };
-        let offered = start
-            .client_hello()
-            .named_groups()
-            .map(|groups| {
-                groups
-                    .iter()
-                    .map(|group| group_name(*group).into_owned())
-                    .collect()
-            })
-            .unwrap_or_default();
-        let mut observation = Observation::default();
-        // The hello is answered, and so signed for, as soon as the configuration is chosen.
-        let accept = observation.during(|| start.into_stream(Arc::clone(&self.config)));
-        let accept = accept.into_fallible();
-        match observed(&mut observation, accept).await {
-            Ok(stream) => self
-                .side
-                .established(Side::Server, stream.into(), &observation, began),
-            Err((failed, socket)) => {
-                linger(socket.into_inner()).await;
-                let mut refusal = refusal(&failed, observation.refusal.as_ref());
-                refusal.offered = offered;
-                Err(refusal)
-            }
+        let negotiated = Negotiated {
+            group: summary.group,
+            suite: summary.suite,
+            peer_scheme: summary.peer_scheme,
+        };
+        let identity = self
+            .verifier
+            .identify(&chain, role)
+            .map_err(|error| TlsRefusal::of_peer(&error))?;
+        let peer = LanePeer {
+            identity,
+            chain,
+            negotiated,
+            role,
+        };
+        let proved = |denial| TlsRefusal::of_proved(denial, peer.identity.spiffe_id());
+        self.judge_kx(&peer).map_err(proved)?;
+        let id = peer.identity.spiffe_id();
+        match self.ratchet.finished(id, summary.group, offered(hello)) {
+            Turn::Downgraded(downgrade) => match downgrade.then {
+                OnDowngrade::Alarm => Ok((peer, Some(downgrade.to_string()))),
+                OnDowngrade::Refuse => Err(proved(Denial::with_detail(
+                    DenyReason::Downgraded,
+                    format!("{id}: {downgrade}"),
+                ))),
+            },
+            Turn::Classical | Turn::First | Turn::Kept => Ok((peer, None)),
         }
     }
-}
 
-/// The client role, towards peers that are called.
-#[derive(Debug, Clone)]
-pub(crate) struct TlsClient {
-    side: TlsSide,
-    config: Arc<ClientConfig>,
-}
-
-impl TlsClient {
-    /// # Errors
-    /// [`rustls::Error`] when the policy leaves no working configuration.
-    pub(crate) fn new(side: TlsSide, svid: &X509Svid) -> Result<Self, rustls::Error> {
-        let config = client_config(
-            provider(&side.policy),
-            Arc::clone(&side.verifier) as _,
-            alert_for,
-            svid.certified_key(),
-            &ALPN,
-        )?;
-        Ok(Self {
-            side,
-            config: Arc::new(config),
-        })
-    }
-
-    /// Opens a lane. `name` goes into the hello; the peer is known by its SPIFFE ID, not by it.
+    /// Judges a peer by the rules of now: its chain, the deny-list, the allow-list, its policy.
     ///
     /// # Errors
-    /// [`TlsRefusal`]; nothing weaker is tried.
-    pub(crate) async fn connect<S>(
-        &self,
-        name: ServerName<'static>,
-        socket: S,
-    ) -> Result<Established<S>, TlsRefusal>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        self.side.run(self.exchange(name, socket)).await
+    /// The [`Denial`] that a new handshake of it would meet.
+    pub(crate) fn judge_again(&self, peer: &LanePeer) -> Result<(), Denial> {
+        self.verifier
+            .identify(&peer.chain, peer.role)
+            .map_err(|error| refused_peer(&error))?;
+        self.judge_kx(peer)
     }
 
-    async fn exchange<S>(
-        &self,
-        name: ServerName<'static>,
-        socket: S,
-    ) -> Result<Established<S>, TlsRefusal>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let began = Instant::now();
-        let mut observation = Observation::default();
-        let connect = TlsConnector::from(Arc::clone(&self.config))
-            .connect(name, Metered::new(socket))
-            .into_fallible();
-        match observed(&mut observation, connect).await {
-            Ok(stream) => self
-                .side
-                .established(Side::Client, stream.into(), &observation, began),
-            Err((failed, socket)) => {
-                linger(socket.into_inner()).await;
-                Err(refusal(&failed, observation.refusal.as_ref()))
-            }
-        }
+    fn judge_kx(&self, peer: &LanePeer) -> Result<(), Denial> {
+        let id = peer.identity.spiffe_id();
+        self.policies
+            .of(id)
+            .judge(&peer.negotiated, self.clock.now())
+            .map_err(|breach| Denial::with_detail(DenyReason::KxPolicy, format!("{id}: {breach}")))
+    }
+
+    /// A store for the sessions of one class of one listener, until the next change.
+    fn server_tickets(&self) -> Arc<ServerTickets> {
+        let capacity = self.limits.tls_sessions;
+        Arc::new(ServerTickets::new(capacity, self.time()))
+    }
+
+    /// A store for the sessions with one destination, until the next change.
+    fn client_tickets(&self) -> Arc<ClientTickets> {
+        ClientTickets::new(DEFAULT_CLIENT_TICKETS, self.time())
+    }
+
+    fn time(&self) -> Arc<dyn TimeProvider> {
+        Arc::new(TimeOf(Arc::clone(&self.clock)))
+    }
+
+    /// How long a connection with this peer may be used.
+    pub(crate) fn lifetime(&self, peer: &LanePeer, retires: Retires) -> Lifetime {
+        let own = Held {
+            id: self.own.id(),
+            not_after: self.own.leaf().not_after().as_secs(),
+        };
+        let theirs = Held {
+            id: peer.identity.spiffe_id(),
+            not_after: peer.identity.not_after().as_secs(),
+        };
+        Lifetime::new(
+            own,
+            theirs,
+            retires,
+            self.limits.stream_max_age,
+            Arc::clone(&self.proofs),
+            Arc::clone(&self.clock),
+        )
+    }
+}
+
+/// Whether a client could have done hybrid.
+fn offered(hello: Option<&ClientHello>) -> Offered {
+    let Some(hello) = hello else {
+        return Offered::NotSeen;
+    };
+    let hybrid = hello
+        .groups
+        .iter()
+        .filter_map(|group| Group::by_code_point(*group))
+        .any(|group| group.strength != Strength::Classical);
+    match hybrid {
+        true => Offered::Hybrid,
+        false => Offered::NoHybrid,
+    }
+}
+
+/// A clock as rustls takes it.
+#[derive(Debug)]
+struct TimeOf(Arc<dyn Clock>);
+
+impl TimeProvider for TimeOf {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.0.now())
     }
 }
 
@@ -284,101 +306,6 @@ fn alert_for(refusal: &rustls::Error) -> rustls::Error {
     match PeerError::from_rustls(refusal) {
         Some(error) => error.alert_error(),
         None => refusal.clone(),
-    }
-}
-
-impl From<Denial> for TlsRefusal {
-    fn from(denial: Denial) -> Self {
-        Self {
-            denial,
-            offered: Vec::new(),
-        }
-    }
-}
-
-impl From<DenyReason> for TlsRefusal {
-    fn from(reason: DenyReason) -> Self {
-        Denial::from(reason).into()
-    }
-}
-
-/// Finds the reason in a failed handshake: what our verifier said, or else what rustls says.
-fn refusal(failed: &io::Error, verifier_said: Option<&rustls::Error>) -> TlsRefusal {
-    if let Some(error) = verifier_said.and_then(PeerError::from_rustls) {
-        return refused_peer(error).into();
-    }
-    let Some(error) = failed
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    else {
-        return Denial::with_detail(DenyReason::HandshakeAborted, failed.to_string()).into();
-    };
-    let reason = match error {
-        rustls::Error::NoCertificatesPresented => DenyReason::NoPeerCertificate,
-        rustls::Error::PeerIncompatible(incompatible) => match incompatible {
-            PeerIncompatible::NoKxGroupsInCommon
-            | PeerIncompatible::NamedGroupsExtensionRequired => DenyReason::NoHybridGroup,
-            PeerIncompatible::SupportedVersionsExtensionRequired
-            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
-            | PeerIncompatible::ServerDoesNotSupportTls12Or13
-            | PeerIncompatible::Tls12NotOffered
-            | PeerIncompatible::Tls12NotOfferedOrEnabled => DenyReason::TlsVersion,
-            _ => DenyReason::TlsProtocol,
-        },
-        rustls::Error::AlertReceived(_) => DenyReason::PeerAlert,
-        _ => DenyReason::TlsProtocol,
-    };
-    Denial::with_detail(reason, error.to_string()).into()
-}
-
-/// Sorts the verifier's refusals into reasons. Only a proved ID is ever named as the one refused.
-fn refused_peer(error: &PeerError) -> Denial {
-    use DenyReason as R;
-    let reason = match error {
-        PeerError::ChainTooLong { .. } => R::ChainTooLong,
-        PeerError::Expired { .. } => R::SvidExpired,
-        PeerError::NotYetValid { .. } => R::SvidNotYetValid,
-        PeerError::Leaf(leaf) => refused_leaf(leaf),
-        PeerError::MalformedCertificate { .. } | PeerError::MalformedIssuer { .. } => {
-            R::SvidMalformed
-        }
-        PeerError::NoCertificate => R::NoPeerCertificate,
-        PeerError::Denied { .. } | PeerError::NotAllowed { .. } => R::PeerNotAllowed,
-        PeerError::Signature(_) => R::PeerSignature,
-        PeerError::Tls12 => R::TlsVersion,
-        PeerError::UnknownTrustDomain { .. } => R::TrustDomainUnknown,
-        PeerError::WrongPurpose { .. } => R::SvidKeyUsage,
-        PeerError::CrlExpired { .. }
-        | PeerError::CrlUnusable { .. }
-        | PeerError::InvalidPath { .. }
-        | PeerError::IssuerExpired { .. }
-        | PeerError::IssuerKeyUsage { .. }
-        | PeerError::IssuerNotYetValid { .. }
-        | PeerError::Revoked { .. }
-        | PeerError::UnhandledExtension { .. }
-        | PeerError::Untrusted { .. }
-        | PeerError::UriNameConstraints { .. } => R::IssuerUntrusted,
-    };
-    Denial::with_detail(reason, with_causes(error))
-}
-
-fn refused_leaf(error: &SvidError) -> DenyReason {
-    use DenyReason as R;
-    match error {
-        SvidError::Expired { .. } => R::SvidExpired,
-        SvidError::NotYetValid { .. } => R::SvidNotYetValid,
-        SvidError::LeafIsCa => R::SvidLeafIsCa,
-        SvidError::ManyUriSans { .. } => R::SvidManyUriSans,
-        SvidError::NoUriSan => R::SvidNoUriSan,
-        SvidError::NoPath { .. } | SvidError::NotSpiffeId(_) | SvidError::UriNotText => {
-            R::SvidNotSpiffeId
-        }
-        SvidError::LeafSignsCertificates
-        | SvidError::LeafSignsCrls
-        | SvidError::NoDigitalSignature
-        | SvidError::NoKeyUsage => R::SvidKeyUsage,
-        // The rest concerns reading: files of our own, or a leaf that is no certificate.
-        _ => R::SvidMalformed,
     }
 }
 

@@ -158,6 +158,21 @@ impl AsyncWrite for Socket {
 pub(crate) struct Metered<S> {
     stream: S,
     meter: Option<FlightMeter>,
+    capture: Option<Capture>,
+}
+
+/// The first bytes that were received.
+#[derive(Debug)]
+struct Capture {
+    bytes: Vec<u8>,
+    at_most: usize,
+}
+
+impl Capture {
+    fn take(&mut self, received: &[u8]) {
+        let room = self.at_most.saturating_sub(self.bytes.len());
+        self.bytes.extend(received.iter().take(room));
+    }
 }
 
 impl<S> Metered<S> {
@@ -165,7 +180,26 @@ impl<S> Metered<S> {
         Self {
             stream,
             meter: Some(FlightMeter::default()),
+            capture: None,
         }
+    }
+
+    /// One that also keeps the first bytes it receives, until they are taken.
+    pub(crate) fn capturing(stream: S, at_most: usize) -> Self {
+        Self {
+            capture: Some(Capture {
+                bytes: Vec::new(),
+                at_most,
+            }),
+            ..Self::new(stream)
+        }
+    }
+
+    /// Takes what was kept, and keeps no more.
+    pub(crate) fn captured(&mut self) -> Vec<u8> {
+        self.capture
+            .take()
+            .map_or_else(Vec::new, |capture| capture.bytes)
     }
 
     /// Stops counting and gives what was counted.
@@ -189,6 +223,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
         if let Some(meter) = &mut this.meter {
             meter.received(buffer.filled().len().saturating_sub(before));
+        }
+        if let Some(capture) = &mut this.capture {
+            capture.take(buffer.filled().get(before..).unwrap_or_default());
         }
         Poll::Ready(Ok(()))
     }

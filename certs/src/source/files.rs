@@ -4,13 +4,14 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls_pki_types::CertificateRevocationListDer;
+use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
-use super::{Identity, SourceError, SourceWarning};
-use crate::bundle::{TrustBundle, TrustBundles};
+use super::{Material, NamedSvid, SourceError, SourceWarning};
+use crate::bundle::{BundleError, BundleWarning, TrustBundle, TrustBundles};
 use crate::clock::Clock;
 use crate::spiffe_id::TrustDomain;
 use crate::svid::{SvidError, X509Svid};
@@ -28,18 +29,28 @@ const PERMISSIONS: u32 = 0o7777;
 /// PEM files that hold an SVID, its key and the trust bundles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSource {
+    /// One or more SVIDs; the first is for whoever does not choose.
+    pub svids: Vec<SvidFiles>,
+    /// The roots of each trust domain, our own among them if its peers are to be trusted. A file may hold the
+    /// revocation lists of its domain too, as `X509 CRL` sections.
+    pub bundles: Vec<(TrustDomain, PathBuf)>,
+}
+
+/// The two files of one SVID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SvidFiles {
+    /// What it is called, in place of a hint.
+    pub name: Option<String>,
     /// The certificate chain, leaf first.
     pub svid_path: PathBuf,
-    /// The private key of the leaf, PKCS#8 or SEC1.
+    /// The private key of the leaf, PKCS#8, SEC1 or PKCS#1.
     pub key_path: PathBuf,
-    /// The roots of each trust domain, our own among them if its peers are to be trusted.
-    pub bundles: Vec<(TrustDomain, PathBuf)>,
 }
 
 impl FileSource {
     /// Reads and checks everything, or nothing.
     ///
-    /// The SVID has to be valid now. If there is a bundle for its own trust domain, our own
+    /// Each SVID has to be valid now. If there is a bundle for its own trust domain, our own
     /// verifier has to accept the SVID under it in both TLS roles.
     ///
     /// # Errors
@@ -49,45 +60,49 @@ impl FileSource {
         &self,
         provider: &CryptoProvider,
         clock: &dyn Clock,
-    ) -> Result<Identity, SourceError> {
-        let svid_file = read(&self.svid_path)?;
-        let key_file = read(&self.key_path)?;
-        let svid = X509Svid::from_pem(&svid_file.bytes, &key_file.bytes, provider)
-            .map_err(|source| self.svid_error(source))?;
-        let bundles = self.load_bundles()?;
-        self.check_svid(&svid, &bundles, provider, clock)?;
-
+    ) -> Result<Material, SourceError> {
         let mut warnings = Vec::new();
-        if key_file.mode & READABLE_BY_OTHERS != 0 {
-            warnings.push(SourceWarning::KeyReadableByOthers {
-                path: self.key_path.clone(),
-                mode: key_file.mode,
-            });
+        let bundles = self.load_bundles(&mut warnings)?;
+        let mut svids = Vec::with_capacity(self.svids.len());
+        for files in &self.svids {
+            let svid = files.load(provider, &mut warnings)?;
+            self.check_svid(files, &svid, &bundles, provider, clock)?;
+            svids.push(NamedSvid::new(svid, files.name.clone()));
         }
-        Ok(Identity {
-            svid,
-            bundles: Arc::new(bundles),
-            warnings,
-        })
+        match svids.is_empty() {
+            true => Err(SourceError::NoSvid),
+            false => Ok(Material::checked(svids, bundles, warnings)),
+        }
     }
 
-    fn load_bundles(&self) -> Result<TrustBundles, SourceError> {
+    fn load_bundles(&self, warnings: &mut Vec<SourceWarning>) -> Result<TrustBundles, SourceError> {
         let mut bundles = TrustBundles::new();
         for (trust_domain, path) in &self.bundles {
+            let failed = |source| SourceError::Bundle {
+                path: path.clone(),
+                trust_domain: trust_domain.clone(),
+                source,
+            };
             let file = read(path)?;
-            TrustBundle::from_pem(trust_domain.clone(), &file.bytes)
-                .and_then(|bundle| bundles.insert(bundle))
-                .map_err(|source| SourceError::Bundle {
-                    path: path.clone(),
-                    trust_domain: trust_domain.clone(),
-                    source,
-                })?;
+            let crls = CertificateRevocationListDer::pem_slice_iter(&file.bytes)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| failed(BundleError::Pem(error.into())))?;
+            let bundle = TrustBundle::from_pem(trust_domain.clone(), &file.bytes)
+                .and_then(|bundle| bundle.with_crls(crls))
+                .map_err(failed)?;
+            let about = |warning: &BundleWarning| SourceWarning::Bundle {
+                trust_domain: trust_domain.clone(),
+                warning: warning.clone(),
+            };
+            warnings.extend(bundle.warnings().iter().map(about));
+            bundles.insert(bundle).map_err(failed)?;
         }
         Ok(bundles)
     }
 
     fn check_svid(
         &self,
+        files: &SvidFiles,
         svid: &X509Svid,
         bundles: &TrustBundles,
         provider: &CryptoProvider,
@@ -95,13 +110,13 @@ impl FileSource {
     ) -> Result<(), SourceError> {
         let now = clock.now();
         svid.check_valid_at(now)
-            .map_err(|source| self.time_error(svid, source))?;
+            .map_err(|source| files.time_error(svid, source))?;
         let own = svid.id().trust_domain();
         let Some((_, bundle_path)) = self.bundles.iter().find(|(name, _)| name == own) else {
             return Ok(());
         };
         let refused = |source| SourceError::Refused {
-            path: self.svid_path.clone(),
+            path: files.svid_path.clone(),
             bundle_path: bundle_path.clone(),
             source: Box::new(source),
         };
@@ -111,6 +126,25 @@ impl FileSource {
             verifier::verify(&chain, role, bundles, algorithms, now).map_err(refused)?;
         }
         Ok(())
+    }
+}
+
+impl SvidFiles {
+    fn load(
+        &self,
+        provider: &CryptoProvider,
+        warnings: &mut Vec<SourceWarning>,
+    ) -> Result<X509Svid, SourceError> {
+        let svid_file = read(&self.svid_path)?;
+        let key_file = read(&self.key_path)?;
+        if key_file.mode & READABLE_BY_OTHERS != 0 {
+            warnings.push(SourceWarning::KeyReadableByOthers {
+                path: self.key_path.clone(),
+                mode: key_file.mode,
+            });
+        }
+        X509Svid::from_pem(&svid_file.bytes, &key_file.bytes, provider)
+            .map_err(|source| self.svid_error(source))
     }
 
     fn svid_error(&self, source: SvidError) -> SourceError {

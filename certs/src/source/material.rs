@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::CertificateRevocationListDer;
 
-use super::{Identity, SourceWarning};
+use super::SourceWarning;
 use crate::bundle::{BundleError, TrustBundles};
 use crate::clock::Clock;
 use crate::spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
@@ -104,21 +104,23 @@ impl Material {
         &self.warnings
     }
 
+    /// Material of which all has been checked.
+    pub(super) fn checked(
+        svids: Vec<NamedSvid>,
+        bundles: TrustBundles,
+        warnings: Vec<SourceWarning>,
+    ) -> Self {
+        Self {
+            svids,
+            bundles: Arc::new(bundles),
+            crls: Arc::default(),
+            warnings,
+        }
+    }
+
     fn find(&self, wanted: impl Fn(&NamedSvid) -> bool) -> Option<&X509Svid> {
         let found = self.svids.iter().find(|named| wanted(named));
         found.map(NamedSvid::svid)
-    }
-}
-
-impl From<Identity> for Material {
-    /// The one SVID, which has no hint.
-    fn from(identity: Identity) -> Self {
-        Self {
-            svids: vec![NamedSvid::new(identity.svid, None)],
-            bundles: identity.bundles,
-            crls: Arc::default(),
-            warnings: identity.warnings,
-        }
     }
 }
 

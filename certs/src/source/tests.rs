@@ -18,8 +18,11 @@ impl Files {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         let source = FileSource {
-            svid_path: path("svid.pem"),
-            key_path: path("key.pem"),
+            svids: vec![SvidFiles {
+                name: None,
+                svid_path: path("svid.pem"),
+                key_path: path("key.pem"),
+            }],
             bundles: bundles
                 .iter()
                 .map(|domain| {
@@ -28,16 +31,16 @@ impl Files {
                 })
                 .collect(),
         };
-        fs::write(&source.svid_path, svid.chain_pem()).unwrap();
-        fs::write(&source.key_path, svid.key_pem().as_bytes()).unwrap();
-        fs::set_permissions(&source.key_path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&source.svids[0].svid_path, svid.chain_pem()).unwrap();
+        fs::write(&source.svids[0].key_path, svid.key_pem().as_bytes()).unwrap();
+        fs::set_permissions(&source.svids[0].key_path, fs::Permissions::from_mode(0o600)).unwrap();
         for (domain, (_, path)) in bundles.iter().zip(&source.bundles) {
             fs::write(path, domain.bundle_pem()).unwrap();
         }
         Self { dir, source }
     }
 
-    fn load(&self) -> Result<Identity, SourceError> {
+    fn load(&self) -> Result<Material, SourceError> {
         self.source.load(&provider(), &FixedClock::new(NOW))
     }
 
@@ -58,7 +61,10 @@ fn loads_svid_and_bundles() {
     );
     let files = Files::new(&ours.leaf("/agent").issue(), &[&ours, &theirs]);
     let identity = files.load().unwrap();
-    assert_eq!(identity.svid().id().as_str(), "spiffe://example.org/agent");
+    assert_eq!(
+        identity.default_svid().id().as_str(),
+        "spiffe://example.org/agent"
+    );
     for domain in [&ours, &theirs] {
         let roots = identity.bundles().roots(domain.trust_domain()).unwrap();
         assert_eq!(roots, domain.bundle().roots());
@@ -81,7 +87,7 @@ fn loads_an_svid_whose_own_trust_domain_has_no_bundle_here() {
 fn warns_of_a_key_that_others_can_read() {
     let domain = TestDomain::new("example.org");
     let files = Files::new(&domain.leaf("/agent").issue(), &[]);
-    let key = &files.source.key_path;
+    let key = &files.source.svids[0].key_path;
     for (mode, open) in [(0o640, true), (0o604, true), (0o600, false), (0o400, false)] {
         fs::set_permissions(key, fs::Permissions::from_mode(mode)).unwrap();
         let expected = SourceWarning::KeyReadableByOthers {
@@ -98,12 +104,12 @@ fn refuses_an_svid_that_is_not_valid_now() {
     let domain = TestDomain::new("example.org");
     let past = domain.leaf("/agent").valid(now_plus(-60), now_plus(-1));
     let files = Files::new(&past.issue(), &[&domain]);
-    let error = files.error_in(&files.source.svid_path);
+    let error = files.error_in(&files.source.svids[0].svid_path);
     assert!(matches!(error, SourceError::Expired { .. }), "{error:?}");
 
     let future = domain.leaf("/agent").valid(now_plus(1), now_plus(60));
     let files = Files::new(&future.issue(), &[&domain]);
-    let error = files.error_in(&files.source.svid_path);
+    let error = files.error_in(&files.source.svids[0].svid_path);
     assert!(
         matches!(error, SourceError::NotYetValid { .. }),
         "{error:?}"
@@ -123,7 +129,7 @@ fn refuses_an_svid_that_peers_would_refuse() {
     ];
     for (leaf, reason) in hostile {
         let files = Files::new(&leaf.issue(), &[&ours]);
-        match files.error_in(&files.source.svid_path) {
+        match files.error_in(&files.source.svids[0].svid_path) {
             SourceError::Refused {
                 source,
                 bundle_path,
@@ -143,7 +149,7 @@ fn refuses_a_chain_longer_than_peers_accept() {
     let root = domain.root().certificate().clone();
     let long = domain.leaf("/agent").issue().with_more(&vec![root; 8]);
     let files = Files::new(&long, &[&domain]);
-    match files.error_in(&files.source.svid_path) {
+    match files.error_in(&files.source.svids[0].svid_path) {
         SourceError::Refused { source, .. } => assert_eq!(source.reason(), "chain-too-long"),
         error => panic!("{error:?}"),
     }
@@ -154,7 +160,7 @@ fn names_the_key_file_when_the_key_is_at_fault() {
     let domain = TestDomain::new("example.org");
     let (a, b) = (domain.leaf("/a").issue(), domain.leaf("/b").issue());
     let files = Files::new(&a.with_key_of(&b), &[&domain]);
-    let error = files.error_in(&files.source.key_path);
+    let error = files.error_in(&files.source.svids[0].key_path);
     assert!(matches!(
         error,
         SourceError::Key {
@@ -168,7 +174,7 @@ fn names_the_key_file_when_the_key_is_at_fault() {
 fn names_the_svid_file_when_the_leaf_is_at_fault() {
     let domain = TestDomain::new("example.org");
     let files = Files::new(&domain.leaf("/agent").ca().issue(), &[&domain]);
-    let error = files.error_in(&files.source.svid_path);
+    let error = files.error_in(&files.source.svids[0].svid_path);
     assert!(matches!(
         error,
         SourceError::Svid {
@@ -215,7 +221,7 @@ fn names_the_bundle_file_when_a_bundle_is_at_fault() {
 fn refuses_what_is_not_a_regular_file_of_bounded_length() {
     let domain = TestDomain::new("example.org");
     let mut files = Files::new(&domain.leaf("/agent").issue(), &[]);
-    let svid = files.source.svid_path.clone();
+    let svid = files.source.svids[0].svid_path.clone();
 
     let longest = usize::try_from(MAX_FILE_LEN).unwrap();
     let mut text = fs::read(&svid).unwrap();
@@ -226,11 +232,11 @@ fn refuses_what_is_not_a_regular_file_of_bounded_length() {
     fs::write(&svid, &text).unwrap();
     assert!(matches!(files.error_in(&svid), SourceError::TooLong { .. }));
 
-    files.source.svid_path = files.dir.path().to_owned();
+    files.source.svids[0].svid_path = files.dir.path().to_owned();
     let error = files.error_in(files.dir.path());
     assert!(matches!(error, SourceError::NotAFile { .. }));
 
-    files.source.svid_path = files.dir.path().join("missing");
-    let error = files.error_in(&files.source.svid_path);
+    files.source.svids[0].svid_path = files.dir.path().join("missing");
+    let error = files.error_in(&files.source.svids[0].svid_path);
     assert!(matches!(error, SourceError::Read { .. }));
 }

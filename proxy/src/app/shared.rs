@@ -1,192 +1,159 @@
-//! What all listeners of a process share, and how each is made from it.
+//! What lasts as long as the process, whatever configuration and identity become.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pqlane_certs::clock::Clock;
-use pqlane_certs::source::Identity;
-use pqlane_certs::spiffe_id::AllowList;
-use pqlane_certs::verifier::{ChainCache, PeerVerifier, PeerVerifierConfig};
-use pqlane_handshake::KxPolicy;
-use pqlane_handshake::provider::provider;
+use pqlane_certs::spiffe_id::SpiffeId;
+use pqlane_certs::verifier::ChainCache;
 use tokio::sync::Semaphore;
 
 use super::BuildError;
 use crate::admin::Admin;
-use crate::config::{InboundConfig, ListenAddress, OutboundConfig, PeerConfig, WorkloadAddress};
+use crate::config::Config;
 use crate::drain::Drain;
 use crate::headers::UpstreamName;
-use crate::inbound::{HostSeen, Inbound};
 use crate::lane::{Direction, LaneLog};
+use crate::lifetime::Proofs;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::outbound::Outbound;
-use crate::pool::{Address, Connector, LaneConnector, Upstream};
+use crate::pool::{Address, Upstream};
+use crate::ratchet::Ratchet;
 use crate::readiness::Readiness;
 use crate::record::Recorder;
-use crate::routes::{InboundRoutes, LocalSide, OutboundRoutes, PathRoute};
+use crate::refusals::Refusals;
 use crate::session::Sessions;
-use crate::tls::{TlsClient, TlsServer, TlsSide};
-use crate::transport::HttpVersion;
+
+/// Name of the file in the state directory that holds who has shown hybrid key exchange.
+pub(crate) const RATCHET_FILE: &str = "ratchet.jsonl";
 
 /// What all listeners share.
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
-    pub(super) identity: Identity,
-    pub(super) kx_policy: KxPolicy,
-    pub(super) limits: Limits,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) chain_cache: Arc<ChainCache>,
     pub(super) handshakes: Arc<Semaphore>,
     pub(super) sessions: Arc<Sessions>,
+    pub(super) proofs: Arc<Proofs>,
+    pub(super) chains: Arc<ChainCache>,
+    pub(super) ratchet: Arc<Ratchet>,
+    pub(super) refusals: Arc<Refusals>,
     pub(super) recorder: Recorder,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) drain: Drain,
+    pub(super) pools: Arc<Pools>,
+    /// Last valid second of the own SVID that expires first; 0 before there is one.
+    pub(super) svid_not_after: Arc<AtomicU64>,
 }
 
 impl Shared {
-    fn tls_side(&self, allow: AllowList) -> TlsSide {
-        let verifier = PeerVerifier::new(PeerVerifierConfig {
-            bundles: Arc::clone(self.identity.bundles()),
-            allowed: allow,
-            denied: Arc::default(),
-            algorithms: provider(&self.kx_policy).signature_verification_algorithms,
-            clock: Arc::clone(&self.clock),
-            cache: Arc::clone(&self.chain_cache),
-        });
-        TlsSide::new(
-            self.kx_policy.clone(),
-            Arc::new(verifier),
-            &self.limits,
-            Arc::clone(&self.handshakes),
-        )
+    pub(super) fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        let limits = &config.limits;
+        let metrics = Arc::new(Metrics::default());
+        let state = config.state_dir.as_ref().map(|dir| dir.join(RATCHET_FILE));
+        let ratchet = Ratchet::open(
+            state.as_deref(),
+            config.ratchet,
+            Arc::clone(&clock),
+            limits.ratchet_ids,
+        )?;
+        Ok(Self {
+            recorder: Recorder::start(
+                &config.audit,
+                config.on_audit_failure,
+                limits.audit_queue_records,
+                Arc::clone(&metrics),
+            )?,
+            handshakes: Arc::new(Semaphore::new(limits.handshakes_in_flight)),
+            sessions: Arc::new(Sessions::new(limits)),
+            proofs: Arc::default(),
+            chains: Arc::new(ChainCache::new(limits.verified_chains)),
+            ratchet: Arc::new(ratchet),
+            refusals: Arc::new(Refusals::new(limits.refusal_sources, Arc::clone(&clock))),
+            metrics,
+            pools: Arc::default(),
+            svid_not_after: Arc::default(),
+            clock,
+        })
     }
 
-    fn lane_log(&self, direction: Direction, name: String) -> LaneLog {
+    pub(super) fn lane_log(&self, direction: Direction, name: String, local: &SpiffeId) -> LaneLog {
         LaneLog {
             direction,
-            name,
-            local: self.identity.svid().id().clone(),
+            name: name.into(),
+            local: local.clone(),
             recorder: self.recorder.clone(),
             metrics: Arc::clone(&self.metrics),
             sessions: Arc::clone(&self.sessions),
         }
     }
 
-    pub(super) fn inbound(
-        &self,
-        config: InboundConfig,
-    ) -> Result<(ListenAddress, Arc<Inbound>), BuildError> {
-        let InboundConfig {
-            name,
-            listen,
-            workload,
-            grpc_workload,
-            allow,
-            preserve_host,
-            paths,
-        } = config;
-        let routes = InboundRoutes {
-            workload: self.workload(&workload, HttpVersion::H1),
-            grpc_workload: grpc_workload.map(|grpc| self.workload(&grpc, HttpVersion::H2)),
-            paths: paths
-                .into_iter()
-                .map(|(prefix, allow)| PathRoute { prefix, allow })
-                .collect(),
-        };
-        let inbound = Inbound {
-            tls: TlsServer::new(self.tls_side(allow), self.identity.svid())?,
-            routes,
-            host_seen: match preserve_host {
-                true => HostSeen::Callers,
-                false => HostSeen::Workloads,
-            },
-            metrics: self.metrics.listener(&name),
-            lane: self.lane_log(Direction::Inbound, name),
-            limits: self.limits.clone(),
-            drain: self.drain.clone(),
-        };
-        Ok((listen, Arc::new(inbound)))
-    }
-
-    pub(super) fn outbound(
-        &self,
-        config: OutboundConfig,
-    ) -> Result<(ListenAddress, Arc<Outbound>), BuildError> {
-        let OutboundConfig {
-            name,
-            listen,
-            default,
-            routes,
-        } = config;
-        let mut by_authority = std::collections::HashMap::new();
-        for (authorities, peer) in routes {
-            let upstream = self.peer(peer)?;
-            for authority in authorities {
-                by_authority.insert(authority, Arc::clone(&upstream));
-            }
-        }
-        let outbound = Outbound {
-            routes: OutboundRoutes {
-                side: match listen {
-                    ListenAddress::Tcp(_) => LocalSide::Port,
-                    ListenAddress::Unix(_) => LocalSide::Socket,
-                },
-                default: default.map(|peer| self.peer(peer)).transpose()?,
-                by_authority,
-            },
-            local: self.identity.svid().id().clone(),
-            sessions: Arc::clone(&self.sessions),
-            recorder: self.recorder.clone(),
-            metrics: self.metrics.listener(&name),
-            name,
-            limits: self.limits.clone(),
-            drain: self.drain.clone(),
-        };
-        Ok((listen, Arc::new(outbound)))
-    }
-
-    fn workload(&self, address: &WorkloadAddress, version: HttpVersion) -> Arc<Upstream> {
-        let (authority, address) = match address {
-            WorkloadAddress::Http(authority) => {
-                (authority.clone(), Address::Tcp(authority.to_string()))
-            }
-            WorkloadAddress::Unix(path) => (
-                http::uri::Authority::from_static("localhost"),
-                Address::Unix(path.clone()),
-            ),
-        };
-        let name = UpstreamName::new(http::uri::Scheme::HTTP, authority);
-        Upstream::new(name, Connector::Plain { address, version }, &self.limits)
-    }
-
-    fn peer(&self, config: PeerConfig) -> Result<Arc<Upstream>, BuildError> {
-        let PeerConfig {
-            label,
-            connect,
-            server_name,
-            authority,
-            allow,
-        } = config;
-        let connector = Connector::Lane(Box::new(LaneConnector {
-            address: Address::Tcp(connect.authority().to_string()),
-            name: server_name,
-            tls: TlsClient::new(self.tls_side(allow), self.identity.svid())?,
-            log: self.lane_log(Direction::Outbound, label),
-        }));
-        let name = UpstreamName::new(http::uri::Scheme::HTTPS, authority);
-        Ok(Upstream::new(name, connector, &self.limits))
-    }
-
-    pub(super) fn admin(&self) -> Admin {
+    pub(super) fn admin(&self, limits: &Limits, drain: Drain) -> Admin {
         Admin {
             readiness: Readiness {
-                drain: self.drain.clone(),
+                drain,
                 recorder: self.recorder.clone(),
-                svid_not_after: self.identity.svid().leaf().not_after(),
+                svid_not_after: Arc::clone(&self.svid_not_after),
                 clock: Arc::clone(&self.clock),
             },
             metrics: Arc::clone(&self.metrics),
-            limits: self.limits.clone(),
+            refusals: Arc::clone(&self.refusals),
+            limits: limits.clone(),
         }
+    }
+
+    /// Notes which own SVIDs are in use, by ID and last valid second.
+    pub(super) fn own_svids(&self, svids: &[(SpiffeId, u64)]) {
+        let now = self.clock.now().as_secs();
+        for (id, not_after) in svids {
+            self.proofs.note(id, *not_after, now);
+        }
+        let first = svids.iter().map(|(_, not_after)| *not_after).min();
+        let first = first.unwrap_or_default();
+        self.svid_not_after.store(first, Ordering::Release);
+        self.metrics
+            .svid_expiry
+            .set(i64::try_from(first).unwrap_or(i64::MAX));
+    }
+}
+
+/// What makes an upstream another one. What a lane connection must be made with is not part of it: that may change
+/// under an upstream, and its connections with it (see `LaneKey`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PoolKey {
+    pub(super) listener: String,
+    /// In whose name it is called; nobody's for the workload.
+    pub(super) local: Option<SpiffeId>,
+    pub(super) label: String,
+    pub(super) name: UpstreamName,
+    pub(super) address: Address,
+    pub(super) limits: Limits,
+}
+
+/// The upstreams in use.
+#[derive(Debug, Default)]
+pub(super) struct Pools(Mutex<Vec<(PoolKey, Arc<Upstream>)>>);
+
+impl Pools {
+    pub(super) fn find(&self, key: &PoolKey) -> Option<Arc<Upstream>> {
+        self.lock()
+            .iter()
+            .find_map(|(known, upstream)| (known == key).then(|| Arc::clone(upstream)))
+    }
+
+    /// Keeps these; the others carry what they have to its end.
+    pub(super) fn keep(&self, used: Vec<(PoolKey, Arc<Upstream>)>) {
+        let before = std::mem::replace(&mut *self.lock(), used);
+        for (_, upstream) in before {
+            let kept = self
+                .lock()
+                .iter()
+                .any(|(_, kept)| Arc::ptr_eq(kept, &upstream));
+            if !kept {
+                upstream.retire();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(PoolKey, Arc<Upstream>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -45,6 +45,9 @@ impl Inbound {
             grpc_workload: self.grpc_workload.map(flag),
             insecure_remote_workload: self.insecure_remote_workload,
             allow: flag(self.allow),
+            identity: None,
+            kx_policy: None,
+            peer: Vec::new(),
             preserve_host: self.preserve_host,
             route: Vec::new(),
         };

@@ -76,6 +76,11 @@ impl Outbound {
             peers: self.connect.as_ref().map(|_given| flag(self.peer)),
             connect: self.connect.map(flag),
             authority: None,
+            identity: None,
+            uid: None,
+            process: Vec::new(),
+            kx_policy: None,
+            peer: Vec::new(),
             route: self
                 .route
                 .into_iter()
@@ -84,6 +89,7 @@ impl Outbound {
                     authority: None,
                     connect: flag(route.connect),
                     peers: flag(route.peers),
+                    kx_policy: None,
                 })
                 .collect(),
         };

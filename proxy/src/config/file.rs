@@ -5,25 +5,38 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use http::uri::Authority;
-use pqlane_certs::spiffe_id::{IdPattern, TrustDomain};
+use pqlane_certs::source::{Endpoint, EndpointError};
+use pqlane_certs::spiffe_id::{IdPattern, SpiffeId, TrustDomain};
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
 use super::address::{ListenAddress, PeerAddress, WorkloadAddress};
 use crate::limits::Limits;
+use crate::ratchet::OnDowngrade;
 use crate::record::OnFailure;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
-    /// Who we are.
+    /// Who we are; without it, what the SPIFFE Workload API at `SPIFFE_ENDPOINT_SOCKET` says.
+    #[serde(default)]
     pub identity: FileIdentity,
-    /// Bundle file of each trust domain.
+    /// Further identities, by the name that listeners choose them by.
+    #[serde(default)]
+    pub identities: BTreeMap<String, Spanned<FileIdentity>>,
+    /// Bundle file of each trust domain, with the CRLs of its issuers if it has any. Not with the Workload API,
+    /// which brings them.
+    #[serde(default)]
     pub trust: BTreeMap<TrustDomain, PathBuf>,
     /// Key exchange.
     #[serde(default)]
     pub tls: FileTls,
+    /// Who is turned away although an allow-list names them.
+    #[serde(default)]
+    pub revocation: FileRevocation,
+    /// Directory for what must outlive the process, such as which peers have shown hybrid key exchange.
+    pub state_dir: Option<PathBuf>,
     /// Records.
     #[serde(default)]
     pub audit: FileAudit,
@@ -42,22 +55,141 @@ pub struct FileConfig {
     pub outbound: Vec<FileOutbound>,
 }
 
-/// The table `[identity]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The table `[identity]`, and each of `[identities.NAME]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct FileIdentity {
     /// PEM chain of the SVID, leaf first.
-    pub svid: PathBuf,
+    pub svid: Option<Spanned<PathBuf>>,
     /// PEM key of the leaf.
-    pub key: PathBuf,
+    pub key: Option<PathBuf>,
+    /// SPIFFE Workload API that brings SVIDs and bundles; only in `[identity]`.
+    pub workload_api: Option<Spanned<WrittenEndpoint>>,
+    /// Which of the SVIDs that the Workload API brings, by its ID.
+    pub spiffe_id: Option<Spanned<SpiffeId>>,
+    /// Which of them, by its hint.
+    pub hint: Option<String>,
+}
+
+/// Address of a SPIFFE Workload API.
+#[derive(Debug, Clone)]
+pub struct WrittenEndpoint(pub Endpoint);
+
+impl std::str::FromStr for WrittenEndpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        text.parse().map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for WrittenEndpoint {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
 }
 
 /// The table `[tls]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FileTls {
-    /// Hybrid groups, most preferred first.
+    /// What key exchange is asked for, where neither listener nor peer says otherwise.
+    pub kx_policy: FileKxPolicy,
+    /// Post-quantum groups, most preferred first.
     pub kx_groups: Option<Spanned<Vec<String>>>,
+    /// What happens to a peer that has shown hybrid key exchange and comes back with classical.
+    pub ratchet: OnDowngrade,
+    /// Whether sessions are resumed, within five minutes of their full handshake.
+    pub resumption: bool,
+}
+
+impl Default for FileTls {
+    fn default() -> Self {
+        Self {
+            kx_policy: FileKxPolicy::default(),
+            kx_groups: None,
+            ratchet: OnDowngrade::default(),
+            resumption: true,
+        }
+    }
+}
+
+/// What key exchange is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileKxPolicy {
+    /// As `prefer-hybrid` before this date (0:00 UTC), as `require-hybrid` from it on.
+    AllowClassicalUntil(Date),
+    /// CNSA 2.0: MLKEM1024 or SecP384r1MLKEM1024, AES-256, ML-DSA-87.
+    Cnsa,
+    /// Hybrid with whoever can, classical with others.
+    PreferHybrid,
+    /// Hybrid only.
+    #[default]
+    RequireHybrid,
+}
+
+impl std::str::FromStr for FileKxPolicy {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let until = text.strip_prefix("allow-classical-until=");
+        match (text, until) {
+            ("cnsa", _) => Ok(Self::Cnsa),
+            ("prefer-hybrid", _) => Ok(Self::PreferHybrid),
+            ("require-hybrid", _) => Ok(Self::RequireHybrid),
+            (_, Some(date)) => date
+                .parse()
+                .map(Self::AllowClassicalUntil)
+                .map_err(|_not_a_date| "a date is accepted, such as 2027-01-01"),
+            (_, None) => Err(
+                "accepted are require-hybrid, prefer-hybrid, allow-classical-until=DATE and cnsa",
+            ),
+        }
+    }
+}
+
+/// A date, as in `2027-01-01`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Date(pub time::Date);
+
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let written = toml::value::Datetime::deserialize(from)?;
+        match (written.date, written.time) {
+            (Some(date), None) => date.to_string().parse().map_err(de::Error::custom),
+            _ => Err(de::Error::custom("a date is accepted, such as 2027-01-01")),
+        }
+    }
+}
+
+impl std::str::FromStr for Date {
+    type Err = time::error::Parse;
+
+    fn from_str(text: &str) -> Result<Self, time::error::Parse> {
+        let form = time::macros::format_description!("[year]-[month]-[day]");
+        time::Date::parse(text, form).map(Self)
+    }
+}
+
+/// A rule for some peers, `[[inbound.peer]]` or `[[outbound.peer]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilePeerRule {
+    /// Whom it is about; the first rule that matches holds.
+    pub id: IdPattern,
+    /// What key exchange is asked of them.
+    pub kx_policy: FileKxPolicy,
+}
+
+/// The table `[revocation]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileRevocation {
+    /// SPIFFE IDs, trust domains and serials, one a line.
+    pub deny_list: Option<PathBuf>,
 }
 
 /// The table `[audit]`.
@@ -120,6 +252,13 @@ pub struct FileInbound {
     pub insecure_remote_workload: bool,
     /// Peers that may use the listener.
     pub allow: Spanned<Vec<IdPattern>>,
+    /// In whose name the listener answers: one of `[identities]`.
+    pub identity: Option<Spanned<String>>,
+    /// What key exchange is asked for, if not that of `[tls]`.
+    pub kx_policy: Option<FileKxPolicy>,
+    /// Rules for some peers.
+    #[serde(default)]
+    pub peer: Vec<FilePeerRule>,
     /// Whether the workload sees the `Host` that the caller asked for.
     #[serde(default)]
     pub preserve_host: bool,
@@ -149,6 +288,18 @@ pub struct FileOutbound {
     /// Permits a listener that other machines reach, in plaintext.
     #[serde(default)]
     pub insecure_remote_listen: bool,
+    /// In whose name calls leave: one of `[identities]`.
+    pub identity: Option<Spanned<String>>,
+    /// The user that may connect to a Unix socket; by default the one we run as.
+    pub uid: Option<Spanned<u32>>,
+    /// Programs that may connect to a Unix socket, and in whose name each calls; nobody else then.
+    #[serde(default)]
+    pub process: Vec<FileProcess>,
+    /// What key exchange is asked for, if not that of `[tls]`.
+    pub kx_policy: Option<FileKxPolicy>,
+    /// Rules for some peers.
+    #[serde(default)]
+    pub peer: Vec<FilePeerRule>,
     /// Peer of the default route.
     pub connect: Option<Spanned<PeerAddress>>,
     /// SPIFFE IDs that may answer there.
@@ -159,6 +310,18 @@ pub struct FileOutbound {
     /// Further routes.
     #[serde(default)]
     pub route: Vec<FilePeer>,
+}
+
+/// One `[[outbound.process]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileProcess {
+    /// The program's file.
+    pub executable: Spanned<PathBuf>,
+    /// The user it runs as, if that matters.
+    pub uid: Option<u32>,
+    /// In whose name it calls: one of `[identities]`.
+    pub identity: Spanned<String>,
 }
 
 /// One `[[outbound.route]]`.
@@ -173,6 +336,8 @@ pub struct FilePeer {
     pub connect: Spanned<PeerAddress>,
     /// SPIFFE IDs that may answer there.
     pub peers: Spanned<Vec<IdPattern>>,
+    /// What key exchange is asked for, if not that of the listener.
+    pub kx_policy: Option<FileKxPolicy>,
 }
 
 /// An authority, `HOST` or `HOST:PORT`.

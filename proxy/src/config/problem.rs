@@ -112,6 +112,31 @@ pub enum FieldProblem {
         "needs `name` (asked for as NAME.localhost) or `authority` (as clients of a proxy name it)"
     )]
     RouteWithoutName,
+    /// An identity of files that lacks one of them, or mixes two sources.
+    #[error(
+        "give either `svid` and `key`, or `workload_api` with `spiffe_id` or `hint` where it brings several"
+    )]
+    IdentitySource,
+    /// No identity, and no Workload API to ask.
+    #[error(
+        "no identity: give `svid` and `key`, or `workload_api`, or set SPIFFE_ENDPOINT_SOCKET to the SPIFFE Workload API"
+    )]
+    NoIdentity,
+    /// SPIFFE_ENDPOINT_SOCKET does not hold an address.
+    #[error("SPIFFE_ENDPOINT_SOCKET: {0}")]
+    EndpointVariable(String),
+    /// Bundles in files beside a Workload API that brings them.
+    #[error("the Workload API brings the trust bundles; leave [trust] out")]
+    TrustTwice,
+    /// A listener in the name of nobody.
+    #[error("no [identities.{0}] is configured")]
+    UnknownIdentity(String),
+    /// Callers are told apart on a TCP port, where the kernel does not say who they are.
+    #[error("needs a Unix socket (unix:PATH): on a port the kernel does not say who connects")]
+    NeedsUnixSocket,
+    /// A program by its name only.
+    #[error("{0:?} is not an absolute path")]
+    NotAbsolute(PathBuf),
     /// A name that is taken, by a listener or a route.
     #[error("{0:?} is used twice; each needs its own")]
     Repeated(String),

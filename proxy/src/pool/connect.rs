@@ -5,6 +5,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,14 +16,17 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::body::LaneBody;
 use crate::crew::Tasks;
 use crate::deny::{Denial, DenyReason};
+use crate::guard::PullCause;
 use crate::lane::LaneLog;
+use crate::lifetime::Retires;
 use crate::limits::Limits;
 use crate::multiplex::{AtEnd, Gathered, Multiplexed};
-use crate::pool::OpenConnection;
+use crate::pool::lane::{Lane, LaneKey};
 use crate::pool::settings::{PeerSettings, SettingsTap};
+use crate::pool::{OpenConnection, Upstream};
 use crate::prompt::{Awaiting, Prompt};
 use crate::task;
-use crate::tls::{TlsClient, with_causes};
+use crate::tls::{Established, TlsClient, with_causes};
 use crate::transport::{HttpVersion, Socket};
 
 /// Where a socket is connected to.
@@ -75,6 +79,53 @@ pub(crate) struct LaneConnector {
     pub(crate) name: ServerName<'static>,
     pub(crate) tls: TlsClient,
     pub(crate) log: LaneLog,
+    /// What a connection must have been made with to be used.
+    pub(crate) key: LaneKey,
+}
+
+impl LaneConnector {
+    /// Makes one connection, up to its first request.
+    async fn open(
+        &self,
+        upstream: &Arc<Upstream>,
+        held: Option<OpenConnection>,
+    ) -> Result<Connected, Denial> {
+        let socket = self.address.connect().await?;
+        let established = self
+            .tls
+            .connect(self.name.clone(), socket)
+            .await
+            .map_err(|refusal| self.log.refused(&refusal))?;
+        let (members, closing) = self.log.opened(&established);
+        let Established {
+            stream,
+            peer,
+            version,
+            ..
+        } = established;
+        let lifetime = self.tls.lifetime(&peer, Retires::First);
+        let lane = Arc::new(Lane::new(peer, lifetime, members));
+        upstream.opened(&lane);
+        let held = held.map(|held| (held, closing));
+        let limits = &upstream.limits;
+        start(
+            stream,
+            version,
+            Awaiting::default(),
+            Some(lane),
+            limits,
+            held,
+        )
+        .await
+    }
+
+    /// Cuts a connection whose peer the rules of now refuse.
+    pub(super) fn judge_again(&self, lane: &Lane) {
+        if let Err(denial) = self.tls.judge_again(lane.peer()) {
+            self.log.cut(lane.peer(), &denial);
+            lane.pull(PullCause::NoLongerAllowed);
+        }
+    }
 }
 
 /// A connection that is ready for its first request, with what records say of it.
@@ -83,13 +134,15 @@ pub(crate) enum Connected {
         sender: http1::SendRequest<LaneBody>,
         driver: Driver,
         awaiting: Awaiting,
-        members: Option<Arc<str>>,
+        lane: Option<Arc<Lane>>,
     },
     Shared {
         sender: http2::SendRequest<LaneBody>,
-        /// Tasks the peer takes at once.
+        /// Streams the peer takes at once.
         streams: usize,
-        members: Option<Arc<str>>,
+        /// Counts the streams that are open.
+        open: Arc<AtomicUsize>,
+        lane: Option<Arc<Lane>>,
     },
 }
 
@@ -105,36 +158,27 @@ impl Connector {
     }
 
     /// Makes one connection and starts the task that drives it.
-    pub(crate) async fn open(
+    pub(super) async fn open(
         &self,
-        limits: &Limits,
+        upstream: &Arc<Upstream>,
         held: Option<OpenConnection>,
     ) -> Result<Connected, Denial> {
         match self {
             Self::Plain { address, version } => {
                 let awaiting = Awaiting::default();
                 let socket = Prompt::new(address.connect().await?, awaiting.clone());
-                start(socket, *version, awaiting, None, limits, held).await
+                let held = held.map(|held| (held, ()));
+                start(socket, *version, awaiting, None, &upstream.limits, held).await
             }
-            Self::Lane(lane) => {
-                let LaneConnector {
-                    address,
-                    name,
-                    tls,
-                    log,
-                } = &**lane;
-                let socket = address.connect().await?;
-                let established = tls
-                    .connect(name.clone(), socket)
-                    .await
-                    .map_err(|refusal| log.refused(&refusal))?;
-                let (members, closing) = log.opened(&established);
-                let version = established.version;
-                let held = held.map(|held| (held, closing));
-                let stream = established.stream;
-                let awaiting = Awaiting::default();
-                start(stream, version, awaiting, Some(members), limits, held).await
-            }
+            Self::Lane(lane) => lane.open(upstream, held).await,
+        }
+    }
+
+    /// What connections must have been made with to be used; nothing for the workload.
+    pub(super) fn key(&self) -> Option<&LaneKey> {
+        match self {
+            Self::Lane(lane) => Some(&lane.key),
+            Self::Plain { .. } => None,
         }
     }
 }
@@ -144,9 +188,9 @@ async fn start<S, H>(
     stream: S,
     version: HttpVersion,
     awaiting: Awaiting,
-    members: Option<Arc<str>>,
+    lane: Option<Arc<Lane>>,
     limits: &Limits,
-    held: H,
+    held: Option<(OpenConnection, H)>,
 ) -> Result<Connected, Denial>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -160,12 +204,12 @@ where
                 .handshake(io)
                 .await
                 .map_err(|error| failed(&error))?;
-            let driver = Box::pin(drive(connection, held));
+            let driver = Box::pin(drive(connection, lane.clone(), held));
             Ok(Connected::Own {
                 sender,
                 driver,
                 awaiting,
-                members,
+                lane,
             })
         }
         HttpVersion::H2 => {
@@ -180,11 +224,15 @@ where
             let connection = Multiplexed::new(connection, tasks, io, AtEnd::Finish);
             let mut connection = Box::pin(connection);
             let streams = settled(&settings, connection.as_mut()).await?;
-            task::spawn(drive(connection, held));
+            let open = lane
+                .as_ref()
+                .map_or_else(Arc::default, |lane| lane.count_streams());
+            task::spawn(drive(connection, lane.clone(), held));
             Ok(Connected::Shared {
                 sender,
                 streams,
-                members,
+                open,
+                lane,
             })
         }
     }
@@ -220,12 +268,18 @@ where
     }
 }
 
-async fn drive<C, H>(connection: C, held: H)
+/// Drives a connection to its end: that of its last call once it is given no more, or of its lane's life.
+async fn drive<C, H>(connection: C, lane: Option<Arc<Lane>>, held: Option<(OpenConnection, H)>)
 where
     C: Future<Output = hyper::Result<()>>,
 {
     let connection = pin!(connection);
-    if let Err(error) = connection.await {
+    let upstream = held.as_ref().map(|(open, _)| open.upstream());
+    let ended = match (&lane, upstream) {
+        (Some(lane), Some(upstream)) => lane.live(connection, upstream).await,
+        _ => connection.await,
+    };
+    if let Err(error) = ended {
         tracing::debug!(error = with_causes(&error), "upstream connection ended");
     }
     drop(held);

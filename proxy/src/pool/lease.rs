@@ -12,9 +12,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 
 use super::connect::Driver;
-use super::{SharedConnection, Upstream};
+use super::{Lane, SharedConnection, Upstream};
 use crate::body::LaneBody;
 use crate::deny::{Denial, DenyReason};
+use crate::guard::PullCause;
 use crate::prompt::Awaiting;
 use crate::task;
 use crate::tls::{peer_alert, with_causes};
@@ -36,7 +37,8 @@ pub(crate) struct OwnConnection {
     /// None once the connection has ended or is driven by a task.
     driver: Option<Driver>,
     awaiting: Awaiting,
-    members: Option<Arc<str>>,
+    lane: Option<Arc<Lane>>,
+    generation: u64,
     idle_for: Duration,
 }
 
@@ -49,10 +51,11 @@ impl std::fmt::Debug for OwnConnection {
 impl OwnConnection {
     pub(super) fn new(
         upstream: Arc<Upstream>,
+        generation: u64,
         sender: http1::SendRequest<LaneBody>,
         driver: Driver,
         awaiting: Awaiting,
-        members: Option<Arc<str>>,
+        lane: Option<Arc<Lane>>,
     ) -> Self {
         Self {
             idle_for: upstream.limits.upstream_idle,
@@ -60,8 +63,14 @@ impl OwnConnection {
             sender,
             driver: Some(driver),
             awaiting,
-            members,
+            lane,
+            generation,
         }
+    }
+
+    /// The pool's count of changes when the connection was made.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// How long it may wait for the next call.
@@ -149,9 +158,18 @@ impl Lease {
 
     /// What records say of the connection.
     pub(crate) fn members(&self) -> Option<Arc<str>> {
+        self.lane().map(|lane| Arc::clone(lane.members()))
+    }
+
+    /// Why the connection was cut from our side, if it was.
+    pub(crate) fn cut(&self) -> Option<PullCause> {
+        self.lane().and_then(|lane| lane.cut())
+    }
+
+    fn lane(&self) -> Option<&Arc<Lane>> {
         match self {
-            Self::Own(own) => own.members.clone(),
-            Self::Shared(shared) => shared.connection.members.clone(),
+            Self::Own(own) => own.lane.as_ref(),
+            Self::Shared(shared) => shared.connection.lane.as_ref(),
         }
     }
 

@@ -10,7 +10,7 @@ use rustls::crypto::CryptoProvider;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use super::der;
-use crate::bundle::{BundleError, MAX_ROOTS, TrustBundle, TrustBundles};
+use crate::bundle::{BundleError, BundleWarning, MAX_ROOTS, TrustBundle, TrustBundles};
 use crate::clock::Clock;
 use crate::source::material::{MAX_BUNDLES, MAX_CRLS, MAX_SVIDS, Unchecked};
 use crate::source::{Material, MaterialError, NamedSvid, SourceWarning};
@@ -55,15 +55,19 @@ pub fn read_response(
             Some(_) => return Err(MaterialError::BundlesDiffer { trust_domain }),
             None => own_bundles.push((trust_domain.clone(), &message.bundle)),
         }
-        insert(&mut read.bundles, &trust_domain, &message.bundle).map_err(|source| {
-            MaterialError::Bundle {
-                trust_domain,
-                source,
-            }
+        insert(
+            &mut read.bundles,
+            &read.crls,
+            &trust_domain,
+            &message.bundle,
+        )
+        .map_err(|source| MaterialError::Bundle {
+            trust_domain,
+            source,
         })?;
     }
     for (name, bundle) in &response.federated_bundles {
-        if let Err(problem) = federate(&mut read.bundles, &own_bundles, name, bundle) {
+        if let Err(problem) = federate(&mut read.bundles, &read.crls, &own_bundles, name, bundle) {
             read.warnings.push(SourceWarning::FederatedBundle {
                 trust_domain: name.chars().take(MAX_NAME_LEN).collect(),
                 problem,
@@ -73,7 +77,22 @@ pub fn read_response(
     if read.bundles.trust_domains().count() > MAX_BUNDLES {
         return Err(MaterialError::TooManyBundles);
     }
+    warn_of_bundles(&mut read);
     read.check(provider, clock)
+}
+
+/// What the bundles say of themselves. That a list is about no root of theirs is so for all but one.
+fn warn_of_bundles(read: &mut Unchecked) {
+    for bundle in read.bundles.iter() {
+        let about = |warning: &BundleWarning| SourceWarning::Bundle {
+            trust_domain: bundle.trust_domain().clone(),
+            warning: warning.clone(),
+        };
+        let constraints =
+            |warning: &&BundleWarning| matches!(warning, BundleWarning::UriNameConstraints { .. });
+        read.warnings
+            .extend(bundle.warnings().iter().filter(constraints).map(about));
+    }
 }
 
 /// Counts the repeated fields: a message of 4 MiB can hold two million empty ones, and each takes a hundred
@@ -132,6 +151,7 @@ fn read_svid(
 /// Adds a foreign bundle, or says why not.
 fn federate(
     bundles: &mut TrustBundles,
+    crls: &[CertificateRevocationListDer<'_>],
     own: &[(TrustDomain, &[u8])],
     name: &str,
     bundle: &[u8],
@@ -143,7 +163,7 @@ fn federate(
         Some(_) => return Err("it is our own trust domain, and not its bundle".to_owned()),
         None => {}
     }
-    insert(bundles, &trust_domain, bundle).map_err(|error| with_causes(&error))
+    insert(bundles, crls, &trust_domain, bundle).map_err(|error| with_causes(&error))
 }
 
 /// The proto file names foreign bundles by the ID of their trust domain; some servers write the bare name.
@@ -158,8 +178,11 @@ fn foreign_trust_domain(name: &str) -> Result<TrustDomain, String> {
     }
 }
 
+/// Adds a bundle with all revocation lists there are: a list is used for what its issuer signed, and the API does
+/// not say whose it is.
 fn insert(
     bundles: &mut TrustBundles,
+    crls: &[CertificateRevocationListDer<'_>],
     trust_domain: &TrustDomain,
     bundle: &[u8],
 ) -> Result<(), BundleError> {
@@ -169,18 +192,11 @@ fn insert(
             source: SvidError::NotDer,
         });
     };
-    bundles.insert(bundle_from_der(trust_domain, &roots)?)
+    let bundle = TrustBundle::from_ders(trust_domain.clone(), roots)?;
+    bundles.insert(bundle.with_crls(crls.iter().cloned())?)
 }
 
-// The two below go through PEM text, for want of constructors that take DER.
-
-fn bundle_from_der(
-    trust_domain: &TrustDomain,
-    roots: &[CertificateDer<'_>],
-) -> Result<TrustBundle, BundleError> {
-    TrustBundle::from_pem(trust_domain.clone(), der::to_pem(roots).as_bytes())
-}
-
+// Through PEM text, for want of a constructor that takes DER.
 fn svid_from_der(
     chain: &[CertificateDer<'_>],
     key: &[u8],

@@ -37,7 +37,7 @@ pub(super) async fn be_refused(estate: &Estate, sidecar: SocketAddr) -> anyhow::
         .context("the client's SVID is not valid")?;
     page::fact(
         "has",
-        format_args!("the SVID of {}, valid", identity.svid().id()),
+        format_args!("the SVID of {}, valid", identity.default_svid().id()),
     );
     page::fact("offers", &offered);
 
@@ -53,7 +53,7 @@ pub(super) async fn be_refused(estate: &Estate, sidecar: SocketAddr) -> anyhow::
         provider,
         Arc::new(verifier),
         rustls::Error::clone,
-        identity.svid().certified_key(),
+        identity.default_svid().certified_key(),
         &[b"h2"],
     )?;
     let socket = TcpStream::connect(sidecar)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use pqlane_certs::authority::{Authority, BUNDLE_FILE, IssueOptions, KeyKind};
 use pqlane_certs::clock::SystemClock;
-use pqlane_certs::source::FileSource;
+use pqlane_certs::source::{FileSource, SvidFiles};
 
 use super::party::{Party, TRUST_DOMAIN};
 
@@ -76,8 +76,11 @@ impl Estate {
     pub(super) fn identity(&self, party: Party) -> anyhow::Result<FileSource> {
         let file = |suffix| self.directory.join(format!("{}{suffix}", party.name()));
         Ok(FileSource {
-            svid_path: file(".svid.pem"),
-            key_path: file(".key.pem"),
+            svids: vec![SvidFiles {
+                name: None,
+                svid_path: file(".svid.pem"),
+                key_path: file(".key.pem"),
+            }],
             bundles: vec![(
                 TRUST_DOMAIN.parse()?,
                 self.directory.join("ca").join(BUNDLE_FILE),

@@ -1,0 +1,84 @@
+//! What a running process watches: its configuration file, its identity, its deny-list, its ratchet, and SIGHUP.
+
+use std::path::PathBuf;
+
+use pqlane_certs::source::{Material, SourceError};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::identity::Feed;
+use crate::watch::FileWatch;
+
+/// Something that may change what listeners do.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// The configuration file changed.
+    Config,
+    /// The deny-list changed.
+    DenyList,
+    /// Everything is to be read again: SIGHUP.
+    Everything,
+    /// Material came, or came and cannot be used.
+    Material(Box<Result<Material, SourceError>>),
+    /// Another process changed who is remembered to have shown hybrid key exchange.
+    Ratchet,
+}
+
+/// Watches all of it.
+#[derive(Debug)]
+pub(super) struct Changes {
+    pub(super) feed: Feed,
+    config: FileWatch,
+    deny_list: FileWatch,
+    ratchet: FileWatch,
+    hangups: watch::Receiver<u64>,
+}
+
+impl Changes {
+    pub(super) fn of(config: &Config, feed: Feed, hangups: watch::Receiver<u64>) -> Self {
+        let every = config.limits.file_watch;
+        let state = config
+            .state_dir
+            .as_ref()
+            .map(|dir| dir.join(super::RATCHET_FILE));
+        Self {
+            feed,
+            config: FileWatch::new(config.file.clone().into_iter().collect(), every),
+            deny_list: FileWatch::new(deny_list(config), every),
+            ratchet: FileWatch::new(state.into_iter().collect(), every),
+            hangups,
+        }
+    }
+
+    /// Watches what a new configuration names.
+    pub(super) async fn follow(&mut self, config: &Config, feed: Option<Feed>) {
+        self.deny_list.set_paths(deny_list(config)).await;
+        if let Some(feed) = feed {
+            self.feed = feed;
+        }
+    }
+
+    /// The next change.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn next(&mut self) -> Change {
+        tokio::select! {
+            () = self.config.changed() => Change::Config,
+            () = self.deny_list.changed() => Change::DenyList,
+            () = self.ratchet.changed() => Change::Ratchet,
+            () = hangup(&mut self.hangups) => Change::Everything,
+            material = self.feed.next() => Change::Material(Box::new(material)),
+        }
+    }
+}
+
+async fn hangup(hangups: &mut watch::Receiver<u64>) {
+    if hangups.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn deny_list(config: &Config) -> Vec<PathBuf> {
+    config.deny_list.clone().into_iter().collect()
+}

@@ -1,0 +1,358 @@
+//! Everything that configuration, identity and deny-list decide together, built whole before any of it is used.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pqlane_certs::revocation::DenyList;
+use pqlane_certs::source::Material;
+use pqlane_certs::spiffe_id::{AllowList, SpiffeId};
+use pqlane_certs::svid::X509Svid;
+use pqlane_certs::verifier::{PeerVerifier, PeerVerifierConfig};
+use pqlane_handshake::Requirement;
+use pqlane_handshake::provider::{SignatureProfile, provider_for};
+use rustls::SignatureScheme;
+
+use super::BuildError;
+use super::shared::{PoolKey, Shared};
+use crate::config::{
+    Callers, Choice, Config, InboundConfig, OutboundConfig, PeerConfig, WorkloadAddress,
+};
+use crate::headers::UpstreamName;
+use crate::identity::chosen;
+use crate::inbound::{HostSeen, Inbound};
+use crate::lane::Direction;
+use crate::outbound::{Agent, AgentCallers, Outbound};
+use crate::peer_policy::PeerPolicies;
+use crate::pool::{Address, Connector, LaneConnector, LaneKey, Upstream};
+use crate::routes::{InboundRoutes, LocalSide, OutboundRoutes, PathRoute};
+use crate::session::Session;
+use crate::tls::{TlsClient, TlsServer, TlsSide};
+use crate::transport::HttpVersion;
+
+/// What a generation is built from.
+#[derive(Debug, Clone)]
+pub(super) struct Ingredients {
+    pub(super) config: Config,
+    pub(super) material: Arc<Material>,
+    pub(super) denied: Arc<DenyList>,
+}
+
+/// All listeners as they are to be from now on.
+#[derive(Debug)]
+pub(super) struct Generation {
+    pub(super) inbound: HashMap<String, Arc<Inbound>>,
+    pub(super) outbound: HashMap<String, Arc<Outbound>>,
+    pools: Vec<(PoolKey, Arc<Upstream>)>,
+    /// How upstreams that are in use already make their connections from now on.
+    renewed: Vec<(Arc<Upstream>, Connector)>,
+    own: Vec<(SpiffeId, u64)>,
+}
+
+impl Generation {
+    /// Builds everything; nothing in use is touched.
+    pub(super) fn build(
+        shared: &Shared,
+        ingredients: &Ingredients,
+        epoch: u64,
+    ) -> Result<Self, BuildError> {
+        let mut builder = Builder {
+            shared,
+            ingredients,
+            epoch,
+            pools: Vec::new(),
+            renewed: Vec::new(),
+            own: Vec::new(),
+        };
+        let config = &ingredients.config;
+        let mut inbound = HashMap::new();
+        for listener in &config.inbound {
+            inbound.insert(listener.name.clone(), Arc::new(builder.inbound(listener)?));
+        }
+        let mut outbound = HashMap::new();
+        for listener in &config.outbound {
+            outbound.insert(listener.name.clone(), Arc::new(builder.outbound(listener)?));
+        }
+        Ok(Self {
+            inbound,
+            outbound,
+            pools: builder.pools,
+            renewed: builder.renewed,
+            own: builder.own,
+        })
+    }
+
+    /// Puts into use what is not a listener: own SVIDs, upstreams. Afterwards every connection is judged by the
+    /// rules of now.
+    pub(super) fn take_effect(self, shared: &Shared) {
+        shared.own_svids(&self.own);
+        shared.pools.keep(self.pools);
+        for (upstream, connector) in self.renewed {
+            upstream.renew(connector);
+        }
+        for session in shared.sessions.all() {
+            if let Some(inbound) = listener_of(&session, &self.inbound) {
+                // A peer that fails is cut; there is nothing else to do with the verdict.
+                let _ = inbound.still_welcome(&session);
+            }
+        }
+    }
+}
+
+fn listener_of<'a>(
+    session: &Session,
+    inbound: &'a HashMap<String, Arc<Inbound>>,
+) -> Option<&'a Arc<Inbound>> {
+    inbound.get(&*session.peer()?.listener)
+}
+
+struct Builder<'a> {
+    shared: &'a Shared,
+    ingredients: &'a Ingredients,
+    epoch: u64,
+    pools: Vec<(PoolKey, Arc<Upstream>)>,
+    renewed: Vec<(Arc<Upstream>, Connector)>,
+    own: Vec<(SpiffeId, u64)>,
+}
+
+impl Builder<'_> {
+    /// The SVID that a listener or agent uses.
+    fn svid(&mut self, choice: &Choice) -> Result<X509Svid, BuildError> {
+        let svid = chosen(&self.ingredients.material, choice)
+            .ok_or_else(|| BuildError::NoSuchIdentity(choice.to_string()))?;
+        let own = (svid.id().clone(), svid.leaf().not_after().as_secs());
+        if !self.own.contains(&own) {
+            self.own.push(own);
+        }
+        Ok(svid.clone())
+    }
+
+    fn tls_side(
+        &self,
+        own: X509Svid,
+        policies: &PeerPolicies,
+        allowed: &AllowList,
+    ) -> Result<TlsSide, BuildError> {
+        let profile = match policies.otherwise().requirement() {
+            Requirement::Cnsa => SignatureProfile::Cnsa,
+            _ => SignatureProfile::Any,
+        };
+        if profile == SignatureProfile::Cnsa
+            && own
+                .certified_key()
+                .key
+                .choose_scheme(&[SignatureScheme::ML_DSA_87])
+                .is_none()
+        {
+            return Err(BuildError::NotCnsa(own.id().clone()));
+        }
+        for policy in policies.all() {
+            policy.prove_available()?;
+        }
+        let shared = self.shared;
+        let verifier = PeerVerifier::new(PeerVerifierConfig {
+            bundles: Arc::clone(self.ingredients.material.bundles()),
+            allowed: allowed.clone(),
+            denied: Arc::clone(&self.ingredients.denied),
+            algorithms: provider_for(policies.otherwise().groups(), profile)
+                .signature_verification_algorithms,
+            clock: Arc::clone(&shared.clock),
+            cache: Arc::clone(&shared.chains),
+        });
+        Ok(TlsSide {
+            own,
+            policies: policies.clone(),
+            verifier: Arc::new(verifier),
+            ratchet: Arc::clone(&shared.ratchet),
+            proofs: Arc::clone(&shared.proofs),
+            clock: Arc::clone(&shared.clock),
+            limits: self.ingredients.config.limits.clone(),
+            in_flight: Arc::clone(&shared.handshakes),
+        })
+    }
+
+    fn inbound(&mut self, listener: &InboundConfig) -> Result<Inbound, BuildError> {
+        let InboundConfig {
+            name,
+            listen: _bound_elsewhere,
+            identity,
+            kx,
+            workload,
+            grpc_workload,
+            allow,
+            preserve_host,
+            paths,
+        } = listener;
+        let own = self.svid(identity)?;
+        let local = own.id().clone();
+        let side = self.tls_side(own, kx, allow)?;
+        let shared = self.shared;
+        let routes = InboundRoutes {
+            workload: self.workload(name, workload, HttpVersion::H1),
+            grpc_workload: grpc_workload
+                .as_ref()
+                .map(|grpc| self.workload(name, grpc, HttpVersion::H2)),
+            paths: paths
+                .iter()
+                .map(|(prefix, allow)| PathRoute {
+                    prefix: prefix.clone(),
+                    allow: allow.clone(),
+                })
+                .collect(),
+        };
+        Ok(Inbound {
+            epoch: self.epoch,
+            tls: TlsServer::new(side, self.ingredients.config.resumption)?,
+            routes,
+            host_seen: match preserve_host {
+                true => HostSeen::Callers,
+                false => HostSeen::Workloads,
+            },
+            lane: shared.lane_log(Direction::Inbound, name.clone(), &local),
+            refusals: Arc::clone(&shared.refusals),
+            metrics: shared.metrics.listener(name),
+            limits: self.ingredients.config.limits.clone(),
+        })
+    }
+
+    fn outbound(&mut self, listener: &OutboundConfig) -> Result<Outbound, BuildError> {
+        let shared = self.shared;
+        let agents = match &listener.callers {
+            Callers::Port(choice) => vec![(choice, AgentCallers::Anybody)],
+            Callers::Socket(choice, uid) => {
+                let uid = uid.unwrap_or_else(crate::caller::own_uid);
+                vec![(choice, AgentCallers::User(uid))]
+            }
+            Callers::Processes(processes) => processes
+                .iter()
+                .map(|(rule, choice)| (choice, AgentCallers::Process(rule.clone())))
+                .collect(),
+        };
+        Ok(Outbound {
+            epoch: self.epoch,
+            agents: agents
+                .into_iter()
+                .map(|(choice, callers)| self.agent(listener, choice, callers))
+                .collect::<Result<_, _>>()?,
+            name: listener.name.clone(),
+            sessions: Arc::clone(&shared.sessions),
+            recorder: shared.recorder.clone(),
+            metrics: shared.metrics.listener(&listener.name),
+            limits: self.ingredients.config.limits.clone(),
+        })
+    }
+
+    fn agent(
+        &mut self,
+        listener: &OutboundConfig,
+        choice: &Choice,
+        callers: AgentCallers,
+    ) -> Result<Agent, BuildError> {
+        let own = self.svid(choice)?;
+        let mut by_authority = HashMap::new();
+        for (authorities, peer) in &listener.routes {
+            let upstream = self.peer(listener, &own, peer)?;
+            for authority in authorities {
+                by_authority.insert(authority.clone(), Arc::clone(&upstream));
+            }
+        }
+        let default = match &listener.default {
+            Some(peer) => Some(self.peer(listener, &own, peer)?),
+            None => None,
+        };
+        Ok(Agent {
+            local: own.id().clone(),
+            routes: OutboundRoutes {
+                side: match callers {
+                    AgentCallers::Anybody => LocalSide::Port,
+                    AgentCallers::Process(_) | AgentCallers::User(_) => LocalSide::Socket,
+                },
+                default,
+                by_authority,
+            },
+            callers,
+        })
+    }
+
+    fn workload(
+        &mut self,
+        listener: &str,
+        address: &WorkloadAddress,
+        version: HttpVersion,
+    ) -> Arc<Upstream> {
+        let (authority, address) = match address {
+            WorkloadAddress::Http(authority) => {
+                (authority.clone(), Address::Tcp(authority.to_string()))
+            }
+            WorkloadAddress::Unix(path) => (
+                http::uri::Authority::from_static("localhost"),
+                Address::Unix(path.clone()),
+            ),
+        };
+        let key = PoolKey {
+            listener: listener.to_owned(),
+            local: None,
+            label: format!("workload {version:?}"),
+            name: UpstreamName::new(http::uri::Scheme::HTTP, authority),
+            address: address.clone(),
+            limits: self.ingredients.config.limits.clone(),
+        };
+        self.upstream(key, Connector::Plain { address, version })
+    }
+
+    fn peer(
+        &mut self,
+        listener: &OutboundConfig,
+        own: &X509Svid,
+        peer: &PeerConfig,
+    ) -> Result<Arc<Upstream>, BuildError> {
+        let PeerConfig {
+            label,
+            connect,
+            server_name,
+            authority,
+            allow,
+            kx,
+        } = peer;
+        let side = self.tls_side(own.clone(), kx, allow)?;
+        let address = Address::Tcp(connect.authority().to_string());
+        let bundles = self.ingredients.material.bundles();
+        let connector = Connector::Lane(Box::new(LaneConnector {
+            address: address.clone(),
+            name: server_name.clone(),
+            tls: TlsClient::new(side, self.ingredients.config.resumption)?,
+            log: self
+                .shared
+                .lane_log(Direction::Outbound, label.clone(), own.id()),
+            key: LaneKey {
+                local: own.id().clone(),
+                leaf: own.leaf().thumbprint(),
+                authority: authority.clone(),
+                allowed: allow.clone(),
+                kx: kx.clone(),
+                bundles: bundles.digest(),
+            },
+        }));
+        let key = PoolKey {
+            listener: listener.name.clone(),
+            local: Some(own.id().clone()),
+            label: label.clone(),
+            name: UpstreamName::new(http::uri::Scheme::HTTPS, authority.clone()),
+            address,
+            limits: self.ingredients.config.limits.clone(),
+        };
+        Ok(self.upstream(key, connector))
+    }
+
+    /// The upstream of this key: the one in use, to be renewed, or a new one.
+    fn upstream(&mut self, key: PoolKey, connector: Connector) -> Arc<Upstream> {
+        let upstream = match self.shared.pools.find(&key) {
+            Some(upstream) => {
+                self.renewed.push((Arc::clone(&upstream), connector));
+                upstream
+            }
+            None => Upstream::new(key.name.clone(), connector, &key.limits),
+        };
+        self.pools.push((key, Arc::clone(&upstream)));
+        upstream
+    }
+}

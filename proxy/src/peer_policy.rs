@@ -1,0 +1,43 @@
+//! What key exchange is asked of each peer of a listener or a route.
+
+use pqlane_certs::spiffe_id::{IdPattern, SpiffeId};
+use pqlane_handshake::KxPolicy;
+
+/// The policy of a listener or route, and its exceptions by SPIFFE ID.
+///
+/// A hello is answered before anybody knows whose it is, so by the loosest of these; the peer's own is judged once
+/// its certificate is verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PeerPolicies {
+    otherwise: KxPolicy,
+    rules: Vec<(IdPattern, KxPolicy)>,
+}
+
+impl PeerPolicies {
+    pub(crate) fn new(otherwise: KxPolicy, rules: Vec<(IdPattern, KxPolicy)>) -> Self {
+        Self { otherwise, rules }
+    }
+
+    /// What is asked of this peer: the first rule that matches, or what is asked of all.
+    pub(crate) fn of(&self, peer: &SpiffeId) -> &KxPolicy {
+        self.rules
+            .iter()
+            .find_map(|(pattern, policy)| pattern.matches(peer).then_some(policy))
+            .unwrap_or(&self.otherwise)
+    }
+
+    /// What is asked of those without a rule of their own.
+    pub(crate) fn otherwise(&self) -> &KxPolicy {
+        &self.otherwise
+    }
+
+    /// The exceptions, in the order in which they are looked at.
+    pub(crate) fn rules(&self) -> &[(IdPattern, KxPolicy)] {
+        &self.rules
+    }
+
+    /// Every policy that may turn out to hold.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &KxPolicy> {
+        std::iter::once(&self.otherwise).chain(self.rules.iter().map(|(_, policy)| policy))
+    }
+}
