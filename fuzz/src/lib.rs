@@ -8,6 +8,7 @@
 //! them. The name of a corpus file states its verdict: `accepted-…` or `refused-…`.
 
 pub mod bundle_pem;
+pub mod client_hello;
 pub mod config;
 pub mod h2_settings;
 pub mod head;
@@ -48,8 +49,9 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     target("bundle_pem", bundle_pem::run),
+    target("client_hello", client_hello::run),
     target("config", config::run),
     target("h2_settings", h2_settings::run),
     target("head", head::run),

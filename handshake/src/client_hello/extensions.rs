@@ -119,7 +119,7 @@ fn schemes(
     not_kept: &mut usize,
 ) -> Result<Vec<SignatureScheme>, ClientHelloError> {
     let mut data = Reader::new(field, data);
-    let list = data.vector16("supported_signature_algorithms", 2..=0xFFFE)?;
+    let list = data.vector16(field, 2..=0xFFFE)?;
     let schemes = u16_list(list, SignatureScheme::from, not_kept)?;
     data.end()?;
     Ok(schemes)

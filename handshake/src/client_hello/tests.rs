@@ -263,15 +263,11 @@ fn malformed_vectors_are_refused_by_name() {
         (10, &[0, 3, 0, 29, 0], truncated("named_group_list")),
         (10, &[0, 4, 0, 29], truncated("named_group_list")),
         (10, &[0, 2, 0, 29, 0], trailing("supported_groups")),
-        (
-            13,
-            &[0, 0],
-            length("supported_signature_algorithms", 0, 2, 0xFFFE),
-        ),
+        (13, &[0, 0], length("signature_algorithms", 0, 2, 0xFFFE)),
         (
             50,
             &[0, 1, 4],
-            length("supported_signature_algorithms", 1, 2, 0xFFFE),
+            length("signature_algorithms_cert", 1, 2, 0xFFFE),
         ),
         (16, &[0, 2, 0, 0], length("ProtocolName", 0, 1, 0xFF)),
         (16, &[0, 3, 3, b'h', b'2'], truncated("ProtocolName")),
