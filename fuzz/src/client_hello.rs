@@ -173,15 +173,18 @@ fn check_against_rustls(bytes: &[u8], answer: &Result<ClientHello, ClientHelloEr
     }
 }
 
-/// rustls lets a name of an unknown type, which could be anything, follow the host name, and has no use for
-/// `signature_algorithms_cert`.
+/// rustls lets a name of an unknown type, which could be anything, follow the host name, has no use for
+/// `signature_algorithms_cert`, and judges binders only once it has a configuration.
 fn rustls_may_not_see(error: &ClientHelloError) -> bool {
     match error {
-        ClientHelloError::ServerName => true,
+        ClientHelloError::Binders { .. } | ClientHelloError::ServerName => true,
         ClientHelloError::Length { field, .. }
         | ClientHelloError::Trailing { field, .. }
         | ClientHelloError::Truncated { field } => {
-            matches!(*field, "server_name_list" | "signature_algorithms_cert")
+            matches!(
+                *field,
+                "PskBinderEntry" | "binders" | "server_name_list" | "signature_algorithms_cert"
+            )
         }
         _ => false,
     }
