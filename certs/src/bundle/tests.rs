@@ -1,5 +1,7 @@
+use rcgen::{DnType, GeneralSubtree, NameConstraints, PKCS_ECDSA_P256_SHA256};
+
 use super::*;
-use crate::testing::TestDomain;
+use crate::testing::{TestDomain, key_pair, now_plus, uri_name_constraints};
 
 fn example() -> TrustDomain {
     "example.org".parse().unwrap()
@@ -86,4 +88,138 @@ fn refuses_a_second_bundle_for_one_domain_and_keeps_the_first() {
     let names: Vec<_> = bundles.trust_domains().map(TrustDomain::as_str).collect();
     assert_eq!(names, ["example.com", "example.org"]);
     assert!(bundles.roots(&"example.net".parse().unwrap()).is_none());
+}
+
+/// A trust domain whose root constrains URIs.
+fn constrained() -> TestDomain {
+    TestDomain::with_root("example.org", key_pair(&PKCS_ECDSA_P256_SHA256), |params| {
+        params.custom_extensions = vec![uri_name_constraints()];
+        params.distinguished_name.push(DnType::CommonName, "strict");
+    })
+}
+
+#[test]
+fn leaves_out_roots_that_constrain_uris_and_says_so() {
+    let (good, constrained) = (TestDomain::new("example.org"), constrained());
+    let pem = good.bundle_pem() + &constrained.bundle_pem() + &good.bundle_pem();
+    let bundle = TrustBundle::from_pem(example(), pem.as_bytes()).unwrap();
+    assert_eq!(bundle.roots().len(), 2);
+    let [warning] = bundle.warnings() else {
+        panic!("{:?}", bundle.warnings());
+    };
+    let said = warning.to_string();
+    assert!(
+        said.starts_with("certificate 2 of the bundle, CN=strict,"),
+        "{said}"
+    );
+    assert!(said.contains("webpki, which verifies chains here, refuses"));
+    assert!(said.contains("without URI subtrees in nameConstraints"));
+
+    let error = error(&constrained.bundle_pem().repeat(2));
+    let BundleError::UriNameConstraints { position, subject } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!((*position, subject.as_str()), (1, "CN=strict"));
+    assert!(error.to_string().contains("refuses every SVID below it"));
+}
+
+#[test]
+fn keeps_roots_that_constrain_names_of_other_kinds() {
+    let key = key_pair(&PKCS_ECDSA_P256_SHA256);
+    let domain = TestDomain::with_root("example.org", key, |params| {
+        params.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName("example.org".to_owned())],
+            excluded_subtrees: vec![GeneralSubtree::Rfc822Name("example.org".to_owned())],
+        });
+    });
+    assert!(domain.bundle().warnings().is_empty());
+}
+
+#[test]
+fn der_certificates_make_the_same_bundle_as_pem() {
+    let roots = [(); 3].map(|()| TestDomain::new("example.org"));
+    let ders: Vec<_> = roots.iter().map(|root| root.root().certificate()).collect();
+    let concatenated: Vec<u8> = ders.iter().flat_map(|der| der.to_vec()).collect();
+    let split = split_der_certificates(&concatenated).unwrap();
+    assert_eq!(split.iter().collect::<Vec<_>>(), ders);
+
+    let from_ders = TrustBundle::from_ders(example(), split).unwrap();
+    let pem: String = roots.iter().map(TestDomain::bundle_pem).collect();
+    let from_pem = TrustBundle::from_pem(example(), pem.as_bytes()).unwrap();
+    assert_eq!(from_ders.roots(), from_pem.roots());
+    assert_eq!(from_ders.digest(), from_pem.digest());
+    let none = TrustBundle::from_ders(example(), []);
+    assert!(matches!(none, Err(BundleError::Empty { .. })));
+}
+
+#[test]
+fn concatenated_certificates_end_where_the_bytes_do() {
+    let root = TestDomain::new("example.org").root().certificate().to_vec();
+    assert_eq!(split_der_certificates(&[]).unwrap(), []);
+    let at = |bytes: Vec<u8>| match split_der_certificates(&bytes).unwrap_err() {
+        BundleError::NotDer { at } => at,
+        error => panic!("{error}"),
+    };
+    assert_eq!(at(vec![5, 0]), 0);
+    assert_eq!(at([&root[..], &[0]].concat()), root.len());
+    let twice_cut = [&root[..], &root[..root.len() - 1]].concat();
+    assert_eq!(at(twice_cut), root.len());
+    assert!(matches!(
+        split_der_certificates(&root.repeat(65)),
+        Err(BundleError::TooManyRoots)
+    ));
+    assert!(matches!(
+        split_der_certificates(&vec![0; MAX_BUNDLE_LEN + 1]),
+        Err(BundleError::DerTooLong { .. })
+    ));
+}
+
+#[test]
+fn digests_change_with_every_root_their_order_and_the_trust_domain() {
+    let (a, b) = (
+        TestDomain::new("example.org"),
+        TestDomain::new("example.org"),
+    );
+    let bundle = |roots: &[&TestDomain], name: &str| {
+        let pem: String = roots.iter().map(|root| root.bundle_pem()).collect();
+        TrustBundle::from_pem(name.parse().unwrap(), pem.as_bytes()).unwrap()
+    };
+    let bundles = |all: Vec<TrustBundle>| {
+        let mut bundles = TrustBundles::new();
+        for bundle in all {
+            bundles.insert(bundle).unwrap();
+        }
+        bundles.digest()
+    };
+    let org = "example.org";
+    let digests = [
+        TrustBundles::new().digest(),
+        bundles(vec![bundle(&[&a], org)]),
+        bundles(vec![bundle(&[&b], org)]),
+        bundles(vec![bundle(&[&a, &b], org)]),
+        bundles(vec![bundle(&[&b, &a], org)]),
+        bundles(vec![bundle(&[&a], "example.com")]),
+        bundles(vec![bundle(&[&a], org), bundle(&[&b], "example.com")]),
+        bundles(vec![bundle(&[&b], org), bundle(&[&a], "example.com")]),
+    ];
+    let different: std::collections::HashSet<_> = digests.iter().collect();
+    assert_eq!(different.len(), digests.len());
+    assert_eq!(digests[3], bundles(vec![bundle(&[&a, &b], org)]));
+}
+
+#[test]
+fn revocation_lists_change_their_own_digest_only() {
+    let domain = TestDomain::new("example.org");
+    let crl = |serial: u8| domain.root().crl(&[&[serial]], now_plus(-5), now_plus(5));
+    let digests = |crls: Vec<_>| {
+        let mut bundles = TrustBundles::new();
+        bundles.insert(domain.bundle_with(crls)).unwrap();
+        (bundles.digest(), bundles.crl_digest())
+    };
+    let (one, other) = (crl(1), crl(2));
+    let (roots, none) = digests(vec![]);
+    let (roots_with_one, with_one) = digests(vec![one.clone()]);
+    let (roots_with_both, with_both) = digests(vec![one, other]);
+    assert_eq!((roots, roots), (roots_with_one, roots_with_both));
+    assert!(none != with_one && with_one != with_both && none != with_both);
 }

@@ -1,9 +1,11 @@
 use aws_lc_rs::encoding::{AsDer, EcPrivateKeyRfc5915Der};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use rcgen::RsaKeySize;
 
 use super::*;
 use crate::authority::KeyKind;
-use crate::testing::{TestDomain, now_plus, provider};
+use crate::leaf::element;
+use crate::testing::{TestDomain, now_plus, provider, rsa_key_pair};
 
 fn reason(chain_pem: &str, key_pem: &str) -> &'static str {
     X509Svid::from_pem(chain_pem.as_bytes(), key_pem.as_bytes(), &provider())
@@ -37,6 +39,32 @@ fn reads_sec1_keys() {
     let sec1 = sec1(key.as_str());
     let svid = X509Svid::from_pem(chain.as_bytes(), sec1.as_bytes(), &provider()).unwrap();
     assert_eq!(svid.id().path(), "/agent");
+}
+
+/// The same key as PKCS#1, `RSA PRIVATE KEY`, which is the PKCS#8 one without its wrapping.
+/// Spec: RFC 8017 §A.1.2; RFC 5958 §2 for the wrapping.
+fn pkcs1(key_pem: &str) -> String {
+    let pkcs8 = pem::parse(key_pem).unwrap();
+    let wrapping = element::first(pkcs8.contents()).unwrap();
+    let octet_string = element::each(wrapping.contents).nth(2).unwrap();
+    assert_eq!(octet_string.identifier, 0x04);
+    pem::encode(&pem::Pem::new("RSA PRIVATE KEY", octet_string.contents))
+}
+
+#[test]
+fn reads_rsa_keys_in_both_encodings() {
+    let domain = TestDomain::new("example.org");
+    let issued = domain
+        .leaf("/agent")
+        .key_pair(rsa_key_pair(RsaKeySize::_2048))
+        .issue();
+    let (chain, key) = (issued.chain_pem(), issued.key_pem());
+    for key in [key.as_str().to_owned(), pkcs1(key.as_str())] {
+        let svid = X509Svid::from_pem(chain.as_bytes(), key.as_bytes(), &provider()).unwrap();
+        assert_eq!(svid.id().path(), "/agent");
+        let other = domain.leaf("/agent").issue().chain_pem();
+        assert_eq!(reason(&other, &key), "key-mismatch");
+    }
 }
 
 #[test]

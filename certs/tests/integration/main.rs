@@ -10,4 +10,6 @@
 mod handshake;
 mod possession;
 mod remembered;
+mod revoked;
 mod support;
+mod upstream;

@@ -4,6 +4,7 @@ use super::super::{PeerVerifier, PeerVerifierConfig, verify};
 use super::*;
 use crate::bundle::TrustBundles;
 use crate::clock::FixedClock;
+use crate::revocation::DenyList;
 use crate::testing::{
     NOW, TestDomain, TestSvid, allow, bundles, now_plus, provider, verifier_config,
 };
@@ -144,4 +145,122 @@ fn a_full_memory_forgets_its_oldest_chain() {
     assert_eq!(cache.find(&a.0, NOW), None);
     assert_eq!(cache.find(&b.0, NOW), Some(b.1.identity));
     assert_eq!(cache.find(&c.0, NOW), Some(c.1.identity));
+}
+
+/// An entry that must not be there is found under its own key and under no other.
+#[test]
+fn every_part_of_the_key_keeps_an_entry_from_those_it_was_not_made_for() {
+    let fixture = fixture();
+    let svid = fixture.domain.leaf("/agent").issue();
+    let chain = PresentedChain::split(svid.chain()).unwrap();
+    let algorithms = fixture.config.algorithms;
+    let poison = verify(&chain, Role::Client, &fixture.bundles, &algorithms, NOW).unwrap();
+    let key = fixture.key(&svid);
+    let cache = ChainCache::new(8);
+    cache.remember(key.clone(), poison);
+    assert!(cache.find(&key, NOW).is_some());
+
+    let others = [
+        ChainKey {
+            role: Role::Server,
+            ..key.clone()
+        },
+        ChainKey {
+            chain: [1; 32],
+            ..key.clone()
+        },
+        ChainKey {
+            trust_domain: "example.com".parse().unwrap(),
+            ..key.clone()
+        },
+        ChainKey {
+            bundle: [1; 32],
+            ..key.clone()
+        },
+        ChainKey {
+            crls: [1; 32],
+            ..key.clone()
+        },
+        ChainKey {
+            profile: AlgorithmProfile::of(&ML_DSA_ONLY),
+            ..key
+        },
+    ];
+    for other in others {
+        assert_eq!(cache.find(&other, NOW), None, "{other:?}");
+    }
+}
+
+/// A profile that accepts less: nothing signed with ECDSA.
+static ML_DSA_ONLY: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[webpki::aws_lc_rs::ML_DSA_87],
+    mapping: &[],
+};
+
+/// Verifiers that share a memory and judge differently: what one accepted, the other must not.
+#[test]
+fn a_shared_memory_is_no_way_around_another_verifiers_rules() {
+    let Fixture { domain, config, .. } = fixture();
+    let server = domain.leaf("/agent").server_auth_only().issue();
+    let serial = [7];
+    let svid = domain.leaf("/agent").serial(&serial).issue();
+    let reason = |config: PeerVerifierConfig, svid: &TestSvid, role| {
+        let identified = PeerVerifier::new(config).identify(svid.chain(), role);
+        identified.map_or_else(|error| error.reason(), |_peer| "accepted")
+    };
+    for (svid, role) in [(&server, Role::Server), (&svid, Role::Client)] {
+        assert_eq!(reason(config.clone(), svid, role), "accepted");
+    }
+    assert_eq!(config.cache.len(), 2);
+
+    assert_eq!(
+        reason(config.clone(), &server, Role::Client),
+        "wrong-purpose"
+    );
+    let refused = |change: &dyn Fn(&mut PeerVerifierConfig)| {
+        let mut changed = config.clone();
+        change(&mut changed);
+        reason(changed, &svid, Role::Client)
+    };
+    let one_bundle = |bundle| {
+        let mut bundles = TrustBundles::new();
+        bundles.insert(bundle).unwrap();
+        Arc::new(bundles)
+    };
+    // The trust domain has other roots now, or none.
+    let renewed = TestDomain::new("example.org");
+    let reason = refused(&|config| config.bundles = bundles(&[&renewed]));
+    assert_eq!(reason, "untrusted-issuer");
+    let reason = refused(&|config| config.bundles = bundles(&[]));
+    assert_eq!(reason, "unknown-trust-domain");
+    // Its root has revoked the leaf since.
+    let crl = domain.root().crl(&[&serial], now_plus(-5), now_plus(5));
+    let revoking = domain.bundle_with([crl]);
+    let reason = refused(&|config| config.bundles = one_bundle(revoking.clone()));
+    assert_eq!(reason, "revoked");
+    // A profile without ECDSA.
+    let reason = refused(&|config| config.algorithms = ML_DSA_ONLY);
+    assert_eq!(reason, "untrusted-issuer");
+    // The lists are asked each time.
+    let reason = refused(&|config| config.allowed = allow(&["spiffe://example.org/other"]));
+    assert_eq!(reason, "peer-not-allowed");
+    let denied = DenyList::parse(b"serial:07").unwrap();
+    let reason = refused(&|config| config.denied = Arc::new(denied.clone()));
+    assert_eq!(reason, "peer-denied");
+
+    assert_eq!(config.cache.len(), 2);
+    assert_eq!(refused(&|_unchanged| ()), "accepted");
+}
+
+#[test]
+fn a_memory_of_no_capacity_remembers_nothing() {
+    let Fixture { domain, config, .. } = fixture();
+    let config = PeerVerifierConfig {
+        cache: Arc::new(ChainCache::new(0)),
+        ..config
+    };
+    let svid = domain.leaf("/agent").issue();
+    let verifier = PeerVerifier::new(config.clone());
+    assert!(verifier.identify(svid.chain(), Role::Client).is_ok());
+    assert!(config.cache.is_empty());
 }
