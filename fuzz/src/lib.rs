@@ -10,6 +10,8 @@
 pub mod bundle_pem;
 pub mod client_hello;
 pub mod config;
+pub mod crl;
+pub mod deny_list;
 pub mod h2_settings;
 pub mod head;
 pub mod leaf;
@@ -50,9 +52,12 @@ pub struct Target {
 
 /// Every target.
 pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     target("bundle_pem", bundle_pem::run),
     target("client_hello", client_hello::run),
     target("config", config::run),
+    target("crl", crl::run),
+    target("deny_list", deny_list::run),
     target("h2_settings", h2_settings::run),
     target("head", head::run),
     target("leaf", leaf::run),

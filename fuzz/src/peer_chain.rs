@@ -19,7 +19,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use crate::Verdict;
 use crate::message::whole_message;
 
-mod fixtures;
+pub(crate) mod fixtures;
 
 use fixtures::{CHAINS, OPERATOR, fixture};
 

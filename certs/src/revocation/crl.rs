@@ -233,8 +233,8 @@ pub(crate) fn newest_first(crls: &mut [Arc<Crl>]) {
     crls.sort_by(|one, other| Reverse(one.age()).cmp(&Reverse(other.age())));
 }
 
-/// Looks a certificate up in the newest list that its issuer signed. Gives the time from which that
-/// list is out of date, or none when the issuer has no list.
+/// Looks a certificate up in the newest list that its issuer signed, and in all of the same age.
+/// Gives the time from which the first of them is out of date, or none when the issuer has no list.
 ///
 /// `crls` are in the order of [`newest_first`]. A list that carries the issuer's name and not its
 /// signature is another issuer's only if it names another key; otherwise nobody knows what the
@@ -247,24 +247,32 @@ pub(crate) fn next_update_of(
     now: UnixTime,
 ) -> Result<Option<UnixTime>, Revocation> {
     let forged = || Revocation::Unusable(webpki::Error::InvalidCrlSignatureForPublicKey);
-    let mut nobodys = false;
-    for crl in crls {
-        if crl.issuer() != certificate.issuer() {
-            continue;
+    let mut newest: Option<&Crl> = None;
+    let mut next_update = None;
+    let mut signer = Named::Another;
+    for crl in crls
+        .iter()
+        .filter(|crl| crl.issuer() == certificate.issuer())
+    {
+        if newest.is_some_and(|newest| newest.age() != crl.age()) {
+            break;
         }
         if crl.is_signed_by(issuer.spki, algorithms) {
             crl.judge(certificate.serial(), issuer, now)?;
-            return Ok(Some(crl.next_update));
+            newest = Some(crl);
+            let until = next_update.unwrap_or(crl.next_update);
+            next_update = Some(crl.next_update.min(until));
+            continue;
         }
         match crl.names(issuer) {
             Named::Another => {}
-            Named::Nobody => nobodys = true,
+            Named::Nobody => signer = Named::Nobody,
             Named::This => return Err(forged()),
         }
     }
-    match nobodys {
-        true => Err(forged()),
-        false => Ok(None),
+    match (signer, next_update) {
+        (Named::Nobody, None) => Err(forged()),
+        (_, next_update) => Ok(next_update),
     }
 }
 

@@ -65,12 +65,12 @@ const fn genuine(leaf: u8, intermediates: &'static [u8], id: &'static str) -> Ge
 }
 
 /// A certificate by its index, modulo their number.
-pub(super) fn fixture(index: u8) -> CertificateDer<'static> {
+pub(crate) fn fixture(index: u8) -> CertificateDer<'static> {
     CertificateDer::from(FIXTURES[usize::from(index) % FIXTURES.len()])
 }
 
 /// example.org with its root, example.com with the stranger's.
-pub(super) fn bundles() -> Arc<TrustBundles> {
+pub(crate) fn bundles() -> Arc<TrustBundles> {
     let mut bundles = TrustBundles::new();
     for (trust_domain, root) in [
         ("example.org", ROOT_PEM),

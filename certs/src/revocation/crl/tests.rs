@@ -144,6 +144,17 @@ fn the_newest_list_of_an_issuer_decides_in_whatever_order_they_come() {
     }
 }
 
+/// An issuer gives a new list a new number; where it did not, nobody knows which one it meant.
+#[test]
+fn of_two_lists_of_one_age_both_decide() {
+    let domain = TestDomain::new("example.org");
+    let svid = agent(domain.root());
+    let (empty, listed) = (crl(domain.root(), &[]), crl(domain.root(), &[&SERIAL]));
+    for lists in [[empty.clone(), listed.clone()], [listed, empty]] {
+        assert_eq!(reason(domain.bundle_with(lists), &svid), "revoked");
+    }
+}
+
 /// A CA that renews its key keeps its name. webpki would take the list of one key for that of the
 /// other and refuse everybody.
 #[test]
