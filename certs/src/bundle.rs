@@ -118,19 +118,13 @@ impl TrustBundle {
             .retain(|warning| !matches!(warning, BundleWarning::CrlOfNoRoot { .. }));
         let mut digest = LengthPrefixed::new();
         for (index, der) in ders.into_iter().enumerate() {
-            let trust_domain = || self.trust_domain.clone();
             let position = index.saturating_add(1);
             if position > MAX_CRLS {
-                return Err(BundleError::TooManyCrls {
-                    trust_domain: trust_domain(),
-                });
+                return Err(BundleError::TooManyCrls);
             }
             digest.add(&der);
-            let crl = Crl::from_der(&der).map_err(|source| BundleError::Crl {
-                trust_domain: trust_domain(),
-                position,
-                source,
-            })?;
+            let crl =
+                Crl::from_der(&der).map_err(|source| BundleError::Crl { position, source })?;
             if !self
                 .anchors
                 .iter()

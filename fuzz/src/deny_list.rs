@@ -43,10 +43,10 @@ pub fn run(bytes: &[u8]) -> Verdict {
 
 fn check(list: &DenyList, bytes: &[u8]) {
     assert!(list.len() <= MAX_DENY_ENTRIES);
-    assert_eq!(list.is_empty(), list.len() == 0);
     let text = String::from_utf8_lossy(bytes);
     let entries: BTreeSet<String> = text.split('\n').filter_map(canonical).collect();
     assert_eq!(list.len(), entries.len());
+    assert_eq!(list.is_empty(), entries.is_empty());
 
     for peer in PEERS.iter() {
         let id = peer.spiffe_id();

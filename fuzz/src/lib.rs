@@ -51,8 +51,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     target("bundle_pem", bundle_pem::run),
     target("client_hello", client_hello::run),
     target("config", config::run),

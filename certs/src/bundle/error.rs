@@ -12,10 +12,8 @@ use crate::svid::SvidError;
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// A revocation list cannot be used.
-    #[error("CRL {position} of the bundle of {trust_domain} cannot be used")]
+    #[error("CRL {position} of the bundle cannot be used")]
     Crl {
-        /// Whose bundle.
-        trust_domain: TrustDomain,
         /// Which one, counted from 1.
         position: usize,
         /// Why.
@@ -72,11 +70,8 @@ pub enum BundleError {
     #[error("the bundle is not valid PEM")]
     Pem(#[source] PemProblem),
     /// There are more than [`MAX_CRLS`] revocation lists.
-    #[error("the bundle of {trust_domain} has more than {MAX_CRLS} CRLs")]
-    TooManyCrls {
-        /// Whose bundle.
-        trust_domain: TrustDomain,
-    },
+    #[error("the bundle has more than {MAX_CRLS} CRLs")]
+    TooManyCrls,
     /// There are more than [`MAX_ROOTS`] certificates.
     #[error("the bundle has more than {MAX_ROOTS} certificates")]
     TooManyRoots,

@@ -6,7 +6,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::FixedClock;
-use crate::testing::{NOW, TestDomain, TestSvid, now_plus, provider};
+use crate::testing::{
+    NOW, TestDomain, TestSvid, key_pair, now_plus, provider, uri_name_constraints,
+};
 
 struct Files {
     dir: TempDir,
@@ -97,6 +99,34 @@ fn warns_of_a_key_that_others_can_read() {
         let expected = if open { vec![expected] } else { vec![] };
         assert_eq!(files.load().unwrap().warnings(), expected);
     }
+}
+
+#[test]
+fn warns_of_a_root_that_is_left_out_of_a_bundle() {
+    let domain = TestDomain::new("example.org");
+    let files = Files::new(&domain.leaf("/agent").issue(), &[&domain]);
+    let key = key_pair(&rcgen::PKCS_ECDSA_P256_SHA256);
+    let constrained = TestDomain::with_root("example.org", key, |params| {
+        params.custom_extensions = vec![uri_name_constraints()];
+    });
+    let (_, path) = &files.source.bundles[0];
+    fs::write(path, domain.bundle_pem() + &constrained.bundle_pem()).unwrap();
+    let identity = files.load().unwrap();
+    let [warning] = identity.warnings() else {
+        panic!("{:?}", identity.warnings());
+    };
+    let expected = format!("{}: certificate 2 of the bundle, ", path.display());
+    assert!(warning.to_string().starts_with(&expected), "{warning}");
+
+    fs::write(path, constrained.bundle_pem()).unwrap();
+    let error = files.error_in(path);
+    let SourceError::Bundle { source, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert!(matches!(
+        source,
+        BundleError::UriNameConstraints { position: 1, .. }
+    ));
 }
 
 #[test]

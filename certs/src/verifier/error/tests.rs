@@ -52,6 +52,35 @@ fn refusals_map_to_the_alert_that_fits() {
             Alert::AccessDenied,
         ),
         (
+            PeerError::Signature(rustls::Error::DecryptError),
+            Alert::DecryptError,
+        ),
+        (
+            PeerError::WrongPurpose {
+                claimed: claimed(),
+                role: Role::Client,
+            },
+            Alert::UnsupportedCertificate,
+        ),
+    ];
+    for (error, alert) in cases {
+        assert_eq!(alert_for(&error), alert, "{error}");
+    }
+    assert_eq!(
+        PeerError::NoCertificate.alert_error(),
+        rustls::Error::NoCertificatesPresented
+    );
+}
+
+#[test]
+fn refusals_of_who_was_trusted_map_to_the_alert_that_fits() {
+    use rustls::AlertDescription as Alert;
+    let id: SpiffeId = "spiffe://example.org/agent".parse().unwrap();
+    let claimed = || id.clone();
+    let at = UnixTime::since_unix_epoch(Duration::ZERO);
+    let unusable = webpki::Error::InvalidCrlSignatureForPublicKey;
+    let cases = [
+        (
             PeerError::Revoked { claimed: claimed() },
             Alert::CertificateRevoked,
         ),
@@ -70,27 +99,23 @@ fn refusals_map_to_the_alert_that_fits() {
             Alert::AccessDenied,
         ),
         (
-            PeerError::Signature(rustls::Error::DecryptError),
-            Alert::DecryptError,
-        ),
-        (
-            PeerError::WrongPurpose {
+            PeerError::CrlUnusable {
                 claimed: claimed(),
-                role: Role::Client,
+                source: unusable,
             },
-            Alert::UnsupportedCertificate,
+            Alert::UnknownCA,
         ),
     ];
     for (error, alert) in cases {
-        let rustls::Error::InvalidCertificate(certificate_error) = error.alert_error() else {
-            panic!("{error} is no certificate error");
-        };
-        assert_eq!(Alert::from(certificate_error), alert, "{error}");
+        assert_eq!(alert_for(&error), alert, "{error}");
     }
-    assert_eq!(
-        PeerError::NoCertificate.alert_error(),
-        rustls::Error::NoCertificatesPresented
-    );
+}
+
+fn alert_for(error: &PeerError) -> rustls::AlertDescription {
+    let rustls::Error::InvalidCertificate(certificate_error) = error.alert_error() else {
+        panic!("{error} is no certificate error");
+    };
+    certificate_error.into()
 }
 
 #[test]
