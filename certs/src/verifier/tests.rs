@@ -1,15 +1,14 @@
+mod lists;
+mod uri_constraints;
+
 use rcgen::{BasicConstraints, IsCa, KeyUsagePurpose};
 
 use super::*;
 use crate::authority::KeyKind;
 use crate::bundle::TrustBundle;
 use crate::clock::FixedClock;
-use crate::revocation::DenyList;
 use crate::spiffe_id::SpiffeId;
-use crate::testing::{
-    NOW, TestDomain, TestSvid, allow, bundles, now_plus, provider, uri_name_constraints,
-    verifier_config,
-};
+use crate::testing::{NOW, TestDomain, TestSvid, allow, bundles, now_plus, verifier_config};
 
 struct Fixture {
     verifier: PeerVerifier,
@@ -356,117 +355,4 @@ fn an_empty_allow_list_refuses_everybody() {
     let error = verifier.identify(svid.chain(), Role::Client).unwrap_err();
     assert_eq!(error.reason(), "peer-not-allowed");
     assert!(error.to_string().ends_with("allowed: nobody"), "{error}");
-}
-
-#[test]
-fn the_deny_list_outweighs_the_allow_list_and_names_the_proved_id() {
-    let domain = TestDomain::new("example.org");
-    let clock = Arc::new(FixedClock::new(NOW));
-    let allowed = allow(&["spiffe://example.org/agent"]);
-    let mut config = verifier_config(bundles(&[&domain]), allowed, clock);
-    let denied = b"spiffe://example.org/agent\nspiffe://example.org/other";
-    config.denied = Arc::new(DenyList::parse(denied).unwrap());
-    let verifier = PeerVerifier::new(config);
-    let refusal = |svid: &TestSvid| verifier.identify(svid.chain(), Role::Client).unwrap_err();
-
-    let error = refusal(&domain.leaf("/agent").issue());
-    assert_eq!(error.reason(), "peer-denied");
-    assert_eq!(
-        error.to_string(),
-        "spiffe://example.org/agent is on the deny-list: spiffe://example.org/agent"
-    );
-    let id = error.proved_id().map(SpiffeId::as_str);
-    assert_eq!(id, Some("spiffe://example.org/agent"));
-    assert_eq!(error.claimed_id(), None);
-    // Neither allowed nor tolerated: the deny-list comes first.
-    let other = domain.leaf("/other").issue();
-    assert_eq!(refusal(&other).reason(), "peer-denied");
-}
-
-/// What is asked for every request on a connection whose peer was identified long ago.
-#[test]
-fn a_known_peer_is_judged_again_by_the_time_and_both_lists() {
-    let domain = TestDomain::new("example.org");
-    let clock = Arc::new(FixedClock::new(NOW));
-    let allowed = allow(&["spiffe://example.org/agent"]);
-    let config = verifier_config(bundles(&[&domain]), allowed, clock.clone());
-    let leaf = domain.leaf("/agent").serial(&[0x80]);
-    let svid = leaf.valid(now_plus(-10), now_plus(10)).issue();
-    let verifier = PeerVerifier::new(config.clone());
-    let peer = verifier.identify(svid.chain(), Role::Client).unwrap();
-    assert_eq!(peer.serial(), [0x80]);
-
-    let reason = |verifier: &PeerVerifier| match verifier.judge(&peer) {
-        Ok(()) => "accepted",
-        Err(error) => error.reason(),
-    };
-    assert_eq!(reason(&verifier), "accepted");
-    for (at, expected) in [(10, "accepted"), (11, "expired"), (-11, "not-yet-valid")] {
-        clock.set(now_plus(at));
-        assert_eq!(reason(&verifier), expected, "{at}");
-    }
-    clock.set(NOW);
-    let denying = PeerVerifierConfig {
-        denied: Arc::new(DenyList::parse(b"serial:80").unwrap()),
-        ..config.clone()
-    };
-    assert_eq!(reason(&PeerVerifier::new(denying)), "peer-denied");
-    let edited = PeerVerifierConfig {
-        allowed: allow(&["spiffe://example.org/other"]),
-        ..config
-    };
-    assert_eq!(reason(&PeerVerifier::new(edited)), "peer-not-allowed");
-}
-
-/// The premise of all that is said about such certificates.
-#[test]
-fn webpki_refuses_every_svid_below_a_root_that_constrains_uris() {
-    let key = crate::testing::key_pair(&rcgen::PKCS_ECDSA_P256_SHA256);
-    let constrained = TestDomain::with_root("example.org", key, |params| {
-        params.custom_extensions = vec![uri_name_constraints()];
-    });
-    let verify = |domain: &TestDomain| {
-        let svid = domain.leaf("/agent").issue();
-        let anchor = [webpki::anchor_from_trusted_cert(domain.root().certificate()).unwrap()];
-        let leaf = webpki::EndEntityCert::try_from(&svid.chain()[0]).unwrap();
-        let verified = leaf.verify_for_usage(
-            provider().signature_verification_algorithms.all,
-            &anchor,
-            &[],
-            NOW,
-            webpki::KeyUsage::client_auth(),
-            None,
-            None,
-        );
-        verified.map(drop)
-    };
-    assert_eq!(verify(&TestDomain::new("example.org")), Ok(()));
-    // Although the ID is within the permitted subtree.
-    let refusal = Err(webpki::Error::NameConstraintViolation);
-    assert_eq!(verify(&constrained), refusal);
-}
-
-#[test]
-fn says_what_is_wrong_with_an_intermediate_that_constrains_uris() {
-    let domain = TestDomain::new("example.org");
-    let fixture = trusting(bundles(&[&domain]));
-    let intermediate = domain.root().intermediate_with("issuing", |params| {
-        params.custom_extensions = vec![uri_name_constraints()];
-    });
-    let svid = intermediate.leaf("spiffe://example.org/agent").issue();
-    let error = fixture.refusal(&svid);
-    assert_eq!(error.reason(), "uri-name-constraints");
-    assert!(
-        error.to_string().contains("leave URI subtrees out"),
-        "{error}"
-    );
-    // One that the path does not need does no harm.
-    let good = domain.leaf("/agent").issue();
-    let more = good.with_more(&[intermediate.certificate().clone()]);
-    assert!(
-        fixture
-            .verifier
-            .identify(more.chain(), Role::Client)
-            .is_ok()
-    );
 }

@@ -10,7 +10,7 @@ use super::*;
 use crate::bundle::{BundleError, BundleWarning, TrustBundle, TrustBundles};
 use crate::clock::FixedClock;
 use crate::testing::{
-    NOW, TestDomain, TestIssuer, TestSvid, allow, key_pair, now_plus, verifier_config,
+    NOW, TestDomain, TestIssuer, TestSvid, allow, key_pair, now_plus, provider, verifier_config,
 };
 use crate::verifier::{PeerError, PeerIdentity, PeerVerifier, Role};
 
@@ -155,8 +155,45 @@ fn of_two_lists_of_one_age_both_decide() {
     }
 }
 
-/// A CA that renews its key keeps its name. webpki would take the list of one key for that of the
-/// other and refuse everybody.
+/// Why lists are chosen here: webpki looks at the name of the first alone.
+#[test]
+fn webpki_refuses_everybody_when_the_first_list_of_a_name_has_another_key() {
+    let (old, new) = (
+        TestDomain::new("example.org"),
+        TestDomain::new("example.org"),
+    );
+    let svid = agent(new.root());
+    let leaf = webpki::EndEntityCert::try_from(&svid.chain()[0]).unwrap();
+    let anchors = [webpki::anchor_from_trusted_cert(new.root().certificate()).unwrap()];
+    let algorithms = provider().signature_verification_algorithms;
+    let lists = [&old, &new].map(|domain| {
+        let list = crl(domain.root(), &[]);
+        CertRevocationList::from(OwnedCertRevocationList::from_der(&list).unwrap())
+    });
+    let [of_old, of_new] = &lists;
+    let verify = |lists: &[&CertRevocationList<'_>]| {
+        let revocation = webpki::RevocationOptionsBuilder::new(lists)
+            .unwrap()
+            .with_status_policy(webpki::UnknownStatusPolicy::Allow)
+            .build();
+        let usage = webpki::KeyUsage::client_auth();
+        leaf.verify_for_usage(
+            algorithms.all,
+            &anchors,
+            &[],
+            NOW,
+            usage,
+            Some(revocation),
+            None,
+        )
+        .map(drop)
+    };
+    assert_eq!(verify(&[of_new, of_old]), Ok(()));
+    let refusal = webpki::Error::InvalidCrlSignatureForPublicKey;
+    assert_eq!(verify(&[of_old, of_new]), Err(refusal));
+}
+
+/// A CA that renews its key keeps its name.
 #[test]
 fn roots_of_one_name_have_lists_of_their_own() {
     let (old, new) = (
