@@ -74,6 +74,7 @@ impl Fixture {
             Error::clone,
             self.server.certified_key(),
             &ALPN,
+            None,
         );
         Ends {
             client: Arc::new(client.expect("client configuration")),

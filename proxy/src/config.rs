@@ -163,9 +163,6 @@ impl Config {
             inbound,
             outbound,
         } = file;
-        if inbound.is_empty() && outbound.is_empty() {
-            return Err(origin.error(0, "inbound", FieldProblem::NoListener));
-        }
         if let Some((field, accepted)) = limits.as_ref().first_unusable() {
             let problem = FieldProblem::Limit { accepted };
             return Err(origin.error(origin.find(limits.span(), field), field, problem));
@@ -183,6 +180,9 @@ impl Config {
         };
         let kx = Kx::resolve(&origin, tls)?;
         let identities = Identities::resolve(&origin, identity, identities, trust)?;
+        if inbound.is_empty() && outbound.is_empty() {
+            return Err(origin.error(0, "inbound", FieldProblem::NoListener));
+        }
         let mut names = Names::default();
         Ok(Self {
             file: None,

@@ -52,9 +52,12 @@ fn problem(text: &str) -> String {
 fn a_whole_file_is_resolved() {
     let config = read(SIDECAR).unwrap();
     assert_eq!(config.workers.map(NonZeroUsize::get), Some(2));
-    assert!(config.identity.svid_path.is_absolute());
-    assert!(config.identity.svid_path.ends_with("a.svid.pem"));
-    assert_eq!(config.identity.key_path, Path::new("/keys/a.key.pem"));
+    let SourceConfig::Files(files) = &config.source else {
+        panic!("{:?}", config.source);
+    };
+    assert!(files.svids[0].svid_path.is_absolute());
+    assert!(files.svids[0].svid_path.ends_with("a.svid.pem"));
+    assert_eq!(files.svids[0].key_path, Path::new("/keys/a.key.pem"));
     assert_eq!(config.inbound[0].paths.len(), 1);
     let (authorities, peer) = &config.outbound[0].routes[0];
     assert_eq!(authorities, &["research.localhost", "research.example:80"]);
