@@ -4,10 +4,12 @@
 //! keys. Never meant for production, where SPIRE or another identity provider attests a workload
 //! before it issues: this one asks nothing and gives an SVID to whoever can read the CA's key.
 
+mod ca_key;
 mod files;
 mod issue;
 mod key_kind;
 mod pem_text;
+mod revoked;
 #[cfg(test)]
 mod tests;
 
@@ -15,15 +17,15 @@ use std::fmt;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData,
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyUsagePurpose, PublicKeyData,
     SanType,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
-use zeroize::{Zeroize, Zeroizing};
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use zeroize::Zeroize;
 
 use crate::clock::{Clock, Rfc3339};
 use crate::leaf::{self, Validity};
@@ -32,10 +34,16 @@ use crate::secret::SecretPem;
 use crate::spiffe_id::{SpiffeId, TrustDomain};
 use crate::svid::SvidError;
 
-pub use files::{AuthorityFileError, BUNDLE_FILE, CERTIFICATE_FILE, KEY_FILE};
+use ca_key::CaKey;
+
+pub use files::{
+    AuthorityFileError, BUNDLE_FILE, CERTIFICATE_FILE, INTERMEDIATE_FILE, INTERMEDIATE_KEY_FILE,
+    KEY_FILE,
+};
 pub use issue::{IssueOptions, IssuedSvid};
 pub use key_kind::{KeyKind, KeyKindError};
 pub(crate) use pem_text::certificate as certificate_pem;
+pub use revoked::{MAX_REVOKED, REVOKED_FILE, RevokedFileError, Serial, SerialError};
 
 /// How long before its issuance a certificate becomes valid, against clocks that run late.
 pub const BACKDATE: Duration = Duration::from_secs(30);
@@ -45,58 +53,116 @@ pub const BACKDATE: Duration = Duration::from_secs(30);
 /// `Debug` shows the trust domain and the expiry, never the key.
 pub struct Authority {
     trust_domain: TrustDomain,
-    certificate: CertificateDer<'static>,
-    validity: Validity,
-    key: Zeroizing<KeyPair>,
+    root: Ca,
+    // What signs the leaves, if it is not the root itself.
+    intermediate: Option<Ca>,
 }
 
-/// The CA certificate and its key as PEM text.
+/// One certificate that signs others, with its key.
+struct Ca {
+    certificate: CertificateDer<'static>,
+    validity: Validity,
+    key: CaKey,
+}
+
+/// How a CA is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateOptions {
+    /// How long it is valid from now.
+    pub ttl: Duration,
+    /// The kind of the root's key.
+    pub key: KeyKind,
+    /// The kind of the key of an intermediate CA, which then signs the leaves; none by default.
+    pub intermediate: Option<KeyKind>,
+}
+
+impl Default for CreateOptions {
+    /// An ECDSA P-256 key for a year, and no intermediate.
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(365 * 86_400),
+            key: KeyKind::default(),
+            intermediate: None,
+        }
+    }
+}
+
+/// The CA certificates and their keys as PEM text.
 #[derive(Clone, Debug)]
 pub struct AuthorityPem {
-    /// The certificate.
+    /// The root's certificate.
     pub certificate_pem: String,
-    /// The private key, PKCS#8.
+    /// The root's private key, PKCS#8.
     pub key_pem: SecretPem,
+    /// The intermediate's certificate and private key, if there is one.
+    pub intermediate: Option<(String, SecretPem)>,
 }
 
 impl Authority {
-    /// Makes a CA with a fresh ECDSA P-256 key.
-    ///
-    /// Its certificate is self-signed, carries the ID of the trust domain as its URI SAN, may sign
-    /// leaves and CRLs and no further CAs, and is valid from 30 s ago until `ttl` from now.
-    /// Spec: X509-SVID §3.2, §4.1, §4.3.
+    /// Makes a CA with a fresh ECDSA P-256 key and no intermediate.
     ///
     /// # Errors
-    /// [`AuthorityError::Ttl`] for less than a second or a date that X.509 cannot write, and
-    /// [`AuthorityError::Generate`] when key or certificate cannot be made.
+    /// As [`Self::create_with`].
     pub fn create(
         trust_domain: TrustDomain,
         ttl: Duration,
         clock: &dyn Clock,
     ) -> Result<Self, AuthorityError> {
-        let validity = Validity::starting(clock.now(), ttl)?;
-        let key = KeyKind::EcdsaP256.generate()?;
-        let mut params = CertificateParams::default();
-        (params.not_before, params.not_after) =
-            validity.dates().ok_or(AuthorityError::Ttl { ttl })?;
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, "pqlane development authority");
-        params
-            .distinguished_name
-            .push(DnType::CommonName, trust_domain.as_str());
-        params.subject_alt_names = vec![uri_san(&trust_domain.id())?];
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate = params
-            .self_signed(&*key)
-            .map_err(AuthorityError::Generate)?;
-        Ok(Self {
-            trust_domain,
+        let options = CreateOptions {
+            ttl,
+            ..CreateOptions::default()
+        };
+        Self::create_with(trust_domain, &options, clock)
+    }
+
+    /// Makes a CA with fresh keys.
+    ///
+    /// Its certificate is self-signed, carries the ID of the trust domain as its URI SAN, may sign
+    /// CRLs and leaves or else one level of intermediates, and is valid from 30 s ago until `ttl` from now.
+    /// So does an intermediate's, which the root signs.
+    /// Spec: X509-SVID §3.2, §4.1, §4.3.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Ttl`] for less than a second or a date that X.509 cannot write, and
+    /// [`AuthorityError::Generate`] when a key or certificate cannot be made.
+    pub fn create_with(
+        trust_domain: TrustDomain,
+        options: &CreateOptions,
+        clock: &dyn Clock,
+    ) -> Result<Self, AuthorityError> {
+        let validity = Validity::starting(clock.now(), options.ttl)?;
+        let dates = validity
+            .dates()
+            .ok_or(AuthorityError::Ttl { ttl: options.ttl })?;
+        let levels_below = u8::from(options.intermediate.is_some());
+        let params = ca_params(&trust_domain, "authority", dates, levels_below)?;
+        let key = CaKey::generate(options.key)?;
+        let certificate = params.self_signed(&key).map_err(AuthorityError::Generate)?;
+        let root = Ca {
             certificate: certificate.der().clone(),
             validity,
             key,
+        };
+        let intermediate = match options.intermediate {
+            Some(kind) => {
+                let key = CaKey::generate(kind)?;
+                let mut params = ca_params(&trust_domain, "intermediate authority", dates, 0)?;
+                params.use_authority_key_identifier_extension = true;
+                let certificate = params
+                    .signed_by(&key, &root.issuer()?)
+                    .map_err(AuthorityError::Generate)?;
+                Some(Ca {
+                    certificate: certificate.der().clone(),
+                    validity,
+                    key,
+                })
+            }
+            None => None,
+        };
+        Ok(Self {
+            trust_domain,
+            root,
+            intermediate,
         })
     }
 
@@ -120,17 +186,48 @@ impl Authority {
         Ok(authority)
     }
 
-    /// The CA certificate and its key.
+    /// The same CA with an intermediate, which issues from now on.
+    ///
+    /// # Errors
+    /// [`AuthorityError`] when one of them does not decode, the certificate is not that of a CA for
+    /// the same trust domain below the root, or the key is not the certificate's.
+    pub fn with_intermediate_pem(
+        mut self,
+        certificate_pem: &[u8],
+        key_pem: &[u8],
+    ) -> Result<Self, AuthorityError> {
+        let (trust_domain, intermediate) = Ca::decode(certificate_pem, key_pem)?;
+        if trust_domain != self.trust_domain {
+            return Err(AuthorityError::OtherTrustDomain {
+                found: trust_domain,
+                expected: self.trust_domain,
+            });
+        }
+        let root =
+            leaf::parse_certificate(&self.root.certificate).map_err(AuthorityError::Certificate)?;
+        let below = leaf::parse_certificate(&intermediate.certificate)
+            .map_err(AuthorityError::Certificate)?;
+        // Every root of a domain has the same name, so the name alone says nothing.
+        if subject_key(&root).is_none() || issuer_key(&below) != subject_key(&root) {
+            return Err(AuthorityError::OtherRoot);
+        }
+        self.intermediate = Some(intermediate);
+        Ok(self)
+    }
+
+    /// The CA certificates and their keys.
     pub fn to_pem(&self) -> AuthorityPem {
+        let (certificate_pem, key_pem) = self.root.to_pem();
         AuthorityPem {
-            certificate_pem: pem_text::certificate(&self.certificate),
-            key_pem: SecretPem::new(self.key.serialize_pem()),
+            certificate_pem,
+            key_pem,
+            intermediate: self.intermediate.as_ref().map(Ca::to_pem),
         }
     }
 
-    /// The trust bundle of the domain: the one CA certificate.
+    /// The trust bundle of the domain: the root's certificate.
     pub fn bundle_pem(&self) -> String {
-        pem_text::certificate(&self.certificate)
+        pem_text::certificate(&self.root.certificate)
     }
 
     /// The trust domain for which this CA issues.
@@ -138,13 +235,51 @@ impl Authority {
         &self.trust_domain
     }
 
-    /// The last second at which the CA certificate is valid; no SVID outlives it.
+    /// The last second at which the CA can issue; no SVID outlives it.
     pub fn not_after(&self) -> UnixTime {
-        self.validity.not_after
+        self.validity().not_after
     }
 
     /// Takes up a CA for the trust domain that its certificate names.
     fn decode(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Self, AuthorityError> {
+        let (trust_domain, root) = Ca::decode(certificate_pem, key_pem)?;
+        Ok(Self {
+            trust_domain,
+            root,
+            intermediate: None,
+        })
+    }
+
+    /// What signs the leaves.
+    fn issuing(&self) -> &Ca {
+        self.intermediate.as_ref().unwrap_or(&self.root)
+    }
+
+    /// The time while every certificate above a leaf is valid.
+    fn validity(&self) -> Validity {
+        self.root.validity.intersect(self.issuing().validity)
+    }
+
+    fn check_valid_at(&self, now: UnixTime) -> Result<(), AuthorityError> {
+        let Validity {
+            not_before,
+            not_after,
+        } = self.validity();
+        if now > not_after {
+            return Err(AuthorityError::Expired { not_after });
+        }
+        if now < not_before {
+            return Err(AuthorityError::NotYetValid { not_before });
+        }
+        Ok(())
+    }
+}
+
+impl Ca {
+    fn decode(
+        certificate_pem: &[u8],
+        key_pem: &[u8],
+    ) -> Result<(TrustDomain, Self), AuthorityError> {
         let certificate = CertificateDer::from_pem_slice(certificate_pem)
             .map_err(|error| AuthorityError::Pem(error.into()))?;
         let parsed = leaf::parse_certificate(&certificate).map_err(AuthorityError::Certificate)?;
@@ -154,36 +289,55 @@ impl Authority {
 
         let mut pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(key_pem)
             .map_err(|error| AuthorityError::KeyPem(error.into()))?;
-        let key = KeyPair::try_from(pkcs8.secret_pkcs8_der()).map(Zeroizing::new);
+        let key = CaKey::from_pkcs8(pkcs8.secret_pkcs8_der());
         pkcs8.zeroize();
-        let key = key.map_err(AuthorityError::Key)?;
+        let key = key?;
         if key.subject_public_key_info() != parsed.public_key().raw {
             return Err(AuthorityError::KeyMismatch);
         }
-        Ok(Self {
-            trust_domain,
+        let ca = Self {
             certificate: certificate.clone().into_owned(),
             validity,
             key,
-        })
+        };
+        Ok((trust_domain, ca))
     }
 
-    fn check_valid_at(&self, now: UnixTime) -> Result<(), AuthorityError> {
-        if now > self.validity.not_after {
-            let not_after = self.validity.not_after;
-            return Err(AuthorityError::Expired { not_after });
-        }
-        if now < self.validity.not_before {
-            let not_before = self.validity.not_before;
-            return Err(AuthorityError::NotYetValid { not_before });
-        }
-        Ok(())
+    fn to_pem(&self) -> (String, SecretPem) {
+        (pem_text::certificate(&self.certificate), self.key.to_pem())
     }
+
+    fn issuer(&self) -> Result<Issuer<'static, &CaKey>, AuthorityError> {
+        Issuer::from_ca_cert_der(&self.certificate, &self.key).map_err(AuthorityError::Generate)
+    }
+}
+
+/// A CA certificate with so many levels of CAs below it.
+fn ca_params(
+    trust_domain: &TrustDomain,
+    name: &str,
+    (not_before, not_after): (OffsetDateTime, OffsetDateTime),
+    levels_below: u8,
+) -> Result<CertificateParams, AuthorityError> {
+    let mut params = CertificateParams::default();
+    (params.not_before, params.not_after) = (not_before, not_after);
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(
+        DnType::OrganizationName,
+        format!("pqlane development {name}"),
+    );
+    params
+        .distinguished_name
+        .push(DnType::CommonName, trust_domain.as_str());
+    params.subject_alt_names = vec![uri_san(&trust_domain.id())?];
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(levels_below));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
 }
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let expiry = Rfc3339(self.validity.not_after);
+        let expiry = Rfc3339(self.not_after());
         write!(f, "Authority({}, until {expiry})", self.trust_domain)
     }
 }
@@ -206,12 +360,13 @@ impl Validity {
 
     /// Both ends, if X.509 can write them: up to the year 9999. Spec: RFC 5280 §4.1.2.5.
     fn dates(self) -> Option<(OffsetDateTime, OffsetDateTime)> {
-        let date = |time: UnixTime| {
-            let secs = i64::try_from(time.as_secs()).ok()?;
-            OffsetDateTime::from_unix_timestamp(secs).ok()
-        };
         Some((date(self.not_before)?, date(self.not_after)?))
     }
+}
+
+fn date(time: UnixTime) -> Option<OffsetDateTime> {
+    let secs = i64::try_from(time.as_secs()).ok()?;
+    OffsetDateTime::from_unix_timestamp(secs).ok()
 }
 
 fn uri_san(id: &SpiffeId) -> Result<SanType, AuthorityError> {
@@ -230,6 +385,24 @@ fn check_is_ca(certificate: &X509Certificate<'_>) -> Result<(), AuthorityError> 
         return Err(AuthorityError::NotCa);
     }
     Ok(())
+}
+
+/// RFC 5280 §4.2.1.2.
+fn subject_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+    let mut extensions = certificate.extensions().iter();
+    extensions.find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(key) => Some(key.0),
+        _ => None,
+    })
+}
+
+/// RFC 5280 §4.2.1.1.
+fn issuer_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+    let mut extensions = certificate.extensions().iter();
+    extensions.find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(key) => Some(key.key_identifier.as_ref()?.0),
+        _ => None,
+    })
 }
 
 /// X509-SVID §3.2: the SPIFFE ID of a signing certificate has no path.
@@ -304,6 +477,9 @@ pub enum AuthorityError {
         /// The first second at which it will be valid.
         not_before: UnixTime,
     },
+    /// The intermediate is below another root.
+    #[error("the intermediate CA certificate was not issued by the root")]
+    OtherRoot,
     /// The CA is another trust domain's.
     #[error("the CA certificate is that of {found}, not of {expected}")]
     OtherTrustDomain {

@@ -1,6 +1,7 @@
 //! An authority and its SVIDs on disk.
 //!
-//! A directory holds `ca.pem`, `ca.key` (mode 0600) and `bundle.pem`. An SVID with the prefix
+//! A directory holds `ca.pem`, `ca.key` (mode 0600) and `bundle.pem`, and with an intermediate CA also
+//! `intermediate.pem` and `intermediate.key` (mode 0600). An SVID with the prefix
 //! `run/planner` is `run/planner.svid.pem` and `run/planner.key.pem` (mode 0600).
 
 use std::ffi::OsString;
@@ -21,6 +22,12 @@ pub const CERTIFICATE_FILE: &str = "ca.pem";
 /// The CA key within an authority's directory.
 pub const KEY_FILE: &str = "ca.key";
 
+/// The intermediate CA's certificate within an authority's directory, if there is one.
+pub const INTERMEDIATE_FILE: &str = "intermediate.pem";
+
+/// The intermediate CA's key within an authority's directory, if there is one.
+pub const INTERMEDIATE_KEY_FILE: &str = "intermediate.key";
+
 /// The trust bundle within an authority's directory; the one file to hand out.
 pub const BUNDLE_FILE: &str = "bundle.pem";
 
@@ -34,7 +41,7 @@ const SECRET: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 
 impl Authority {
-    /// Writes the CA into `dir`, which is made if needed. Overwrites nothing: either all three
+    /// Writes the CA into `dir`, which is made if needed. Overwrites nothing: either all
     /// files are new or none is left behind.
     ///
     /// # Errors
@@ -47,11 +54,15 @@ impl Authority {
         })?;
         let pem = self.to_pem();
         let bundle = self.bundle_pem();
-        let files = [
+        let mut files = vec![
             (KEY_FILE, pem.key_pem.as_bytes(), SECRET),
             (CERTIFICATE_FILE, pem.certificate_pem.as_bytes(), PUBLIC),
             (BUNDLE_FILE, bundle.as_bytes(), PUBLIC),
         ];
+        if let Some((certificate, key)) = &pem.intermediate {
+            files.push((INTERMEDIATE_KEY_FILE, key.as_bytes(), SECRET));
+            files.push((INTERMEDIATE_FILE, certificate.as_bytes(), PUBLIC));
+        }
         let mut written: Vec<PathBuf> = Vec::new();
         for (name, bytes, mode) in files {
             let path = dir.join(name);
@@ -75,7 +86,16 @@ impl Authority {
     pub fn open(dir: &Path, clock: &dyn Clock) -> Result<Self, AuthorityFileError> {
         let certificate = read(&dir.join(CERTIFICATE_FILE))?;
         let key = read(&dir.join(KEY_FILE))?;
+        let path = dir.join(INTERMEDIATE_FILE);
+        let intermediate = match path.exists() {
+            true => Some((read(&path)?, read(&dir.join(INTERMEDIATE_KEY_FILE))?)),
+            false => None,
+        };
         Self::decode(&certificate, &key)
+            .and_then(|root| match &intermediate {
+                Some((certificate, key)) => root.with_intermediate_pem(certificate, key),
+                None => Ok(root),
+            })
             .and_then(|authority| {
                 authority.check_valid_at(clock.now())?;
                 Ok(authority)

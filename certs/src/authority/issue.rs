@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use rcgen::{
-    CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose,
+    CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
 use rustls::crypto::CryptoProvider;
+use rustls_pki_types::CertificateDer;
+use zeroize::Zeroizing;
 
 use super::{Authority, AuthorityError, KeyKind, pem_text, uri_san};
 use crate::clock::Clock;
@@ -36,10 +38,18 @@ impl Default for IssueOptions {
 /// An SVID fresh from the authority. The key is in no other place.
 #[derive(Clone, Debug)]
 pub struct IssuedSvid {
-    /// The chain, which is the leaf alone: it is signed by the root in the bundle.
+    /// The chain: the leaf and, if there is one, the intermediate that signed it.
     pub chain_pem: String,
     /// The private key, PKCS#8.
     pub key_pem: SecretPem,
+}
+
+/// A fresh SVID before it is written as PEM.
+pub(super) struct Issued {
+    /// Leaf first.
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: Zeroizing<KeyPair>,
+    pub(super) validity: Validity,
 }
 
 impl IssuedSvid {
@@ -70,10 +80,23 @@ impl Authority {
         options: &IssueOptions,
         clock: &dyn Clock,
     ) -> Result<IssuedSvid, AuthorityError> {
+        let issued = self.issue_der(id, options, clock)?;
+        Ok(IssuedSvid {
+            chain_pem: issued.chain.iter().map(pem_text::certificate).collect(),
+            key_pem: SecretPem::new(issued.key.serialize_pem()),
+        })
+    }
+
+    pub(super) fn issue_der(
+        &self,
+        id: &SpiffeId,
+        options: &IssueOptions,
+        clock: &dyn Clock,
+    ) -> Result<Issued, AuthorityError> {
         self.check_may_issue(id)?;
         let now = clock.now();
         self.check_valid_at(now)?;
-        let validity = Validity::starting(now, options.ttl)?.intersect(self.validity);
+        let validity = Validity::starting(now, options.ttl)?.intersect(self.validity());
 
         let key = options.key.generate()?;
         let mut params = CertificateParams::default();
@@ -90,14 +113,15 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         params.use_authority_key_identifier_extension = true;
-        let issuer = Issuer::from_ca_cert_der(&self.certificate, &*self.key)
-            .map_err(AuthorityError::Generate)?;
         let leaf = params
-            .signed_by(&*key, &issuer)
+            .signed_by(&*key, &self.issuing().issuer()?)
             .map_err(AuthorityError::Generate)?;
-        Ok(IssuedSvid {
-            chain_pem: pem_text::certificate(leaf.der()),
-            key_pem: SecretPem::new(key.serialize_pem()),
+        let intermediate = self.intermediate.as_ref().map(|ca| &ca.certificate);
+        let chain = [Some(leaf.der()), intermediate].into_iter().flatten();
+        Ok(Issued {
+            chain: chain.cloned().collect(),
+            key,
+            validity,
         })
     }
 

@@ -1,4 +1,4 @@
-//! The kinds of key that an SVID can have.
+//! The kinds of key that an SVID or a CA can have.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,14 +8,16 @@ use zeroize::Zeroizing;
 
 use super::AuthorityError;
 
-/// The kind of an SVID's key.
+/// The kind of a key.
 ///
-/// Spec: FIPS 186-5 for ECDSA and Ed25519; FIPS 204 and RFC 9881 for ML-DSA.
+/// Spec: FIPS 186-5 for ECDSA, Ed25519 and RSA; FIPS 204 and RFC 9881 for ML-DSA.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum KeyKind {
     /// ECDSA on P-256 with SHA-256, `ecdsa-p256`.
     #[default]
     EcdsaP256,
+    /// ECDSA on P-384 with SHA-384, `ecdsa-p384`.
+    EcdsaP384,
     /// Ed25519, `ed25519`.
     Ed25519,
     /// ML-DSA-44, `ml-dsa-44`.
@@ -24,12 +26,16 @@ pub enum KeyKind {
     MlDsa65,
     /// ML-DSA-87, `ml-dsa-87`.
     MlDsa87,
+    /// RSA with a modulus of 2048 bits, certificates signed with PKCS#1 v1.5 and SHA-256, `rsa-2048`.
+    Rsa2048,
 }
 
 impl KeyKind {
     /// Every kind, the classical ones first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::EcdsaP256,
+        Self::EcdsaP384,
+        Self::Rsa2048,
         Self::Ed25519,
         Self::MlDsa44,
         Self::MlDsa65,
@@ -40,10 +46,12 @@ impl KeyKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::EcdsaP256 => "ecdsa-p256",
+            Self::EcdsaP384 => "ecdsa-p384",
             Self::Ed25519 => "ed25519",
             Self::MlDsa44 => "ml-dsa-44",
             Self::MlDsa65 => "ml-dsa-65",
             Self::MlDsa87 => "ml-dsa-87",
+            Self::Rsa2048 => "rsa-2048",
         }
     }
 
@@ -57,10 +65,12 @@ impl KeyKind {
     pub(crate) fn algorithm(self) -> &'static SignatureAlgorithm {
         match self {
             Self::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            Self::EcdsaP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
             Self::Ed25519 => &rcgen::PKCS_ED25519,
             Self::MlDsa44 => &rcgen::PKCS_ML_DSA_44,
             Self::MlDsa65 => &rcgen::PKCS_ML_DSA_65,
             Self::MlDsa87 => &rcgen::PKCS_ML_DSA_87,
+            Self::Rsa2048 => &rcgen::PKCS_RSA_SHA256,
         }
     }
 }
@@ -87,7 +97,8 @@ impl FromStr for KeyKind {
 /// A name that is not that of a [`KeyKind`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown key kind {name:?}: ecdsa-p256, ed25519, ml-dsa-44, ml-dsa-65 or ml-dsa-87 is accepted"
+    "unknown key kind {name:?}: ecdsa-p256, ecdsa-p384, rsa-2048, ed25519, ml-dsa-44, ml-dsa-65 or \
+     ml-dsa-87 is accepted"
 )]
 pub struct KeyKindError {
     name: String,

@@ -58,6 +58,68 @@ fn its_svids_verify_under_its_bundle_for_every_kind_of_key() {
 }
 
 #[test]
+fn a_ca_of_every_kind_reads_back_and_issues_what_verifies() {
+    for key in KeyKind::ALL {
+        for intermediate in [None, Some(key), Some(KeyKind::EcdsaP256)] {
+            let options = CreateOptions {
+                ttl: DAY,
+                key,
+                intermediate,
+            };
+            let domain: TrustDomain = "example.org".parse().unwrap();
+            let made = Authority::create_with(domain.clone(), &options, &clock()).unwrap();
+            let dir = tempfile::tempdir().unwrap();
+            made.save(dir.path()).unwrap();
+            let authority = Authority::open(dir.path(), &clock()).unwrap();
+            assert_eq!(authority.bundle_pem(), made.bundle_pem());
+
+            let bundle = TrustBundle::from_pem(domain, made.bundle_pem().as_bytes()).unwrap();
+            let mut bundles = TrustBundles::new();
+            bundles.insert(bundle).unwrap();
+            let allowed = allow(&["spiffe://example.org/agent"]);
+            let verifier =
+                PeerVerifier::new(Arc::new(bundles), allowed, &provider(), Arc::new(clock()));
+            let issued = authority.issue(&agent(), &IssueOptions::default(), &clock());
+            let svid = issued.unwrap().to_svid(&provider()).unwrap();
+            let chain = &svid.certified_key().cert;
+            assert_eq!(chain.len(), 1 + usize::from(intermediate.is_some()));
+            let peer = verifier.identify(chain).unwrap();
+            assert_eq!(*peer.spiffe_id(), agent(), "{key} {intermediate:?}");
+        }
+    }
+}
+
+#[test]
+fn refuses_an_intermediate_of_another_authority() {
+    let with_intermediate = |domain: &str| {
+        let options = CreateOptions {
+            intermediate: Some(KeyKind::EcdsaP256),
+            ..CreateOptions::default()
+        };
+        Authority::create_with(domain.parse().unwrap(), &options, &clock()).unwrap()
+    };
+    let foreign = with_intermediate("example.com").to_pem();
+    let (certificate, key) = foreign.intermediate.unwrap();
+    let taken = authority().with_intermediate_pem(certificate.as_bytes(), key.as_bytes());
+    let error = taken.unwrap_err();
+    assert!(
+        matches!(error, AuthorityError::OtherTrustDomain { .. }),
+        "{error:?}"
+    );
+
+    let own = with_intermediate("example.org").to_pem();
+    let (certificate, own_key) = own.intermediate.unwrap();
+    let other_root = authority();
+    let taken = other_root.with_intermediate_pem(certificate.as_bytes(), own_key.as_bytes());
+    let error = taken.unwrap_err();
+    assert!(matches!(error, AuthorityError::OtherRoot), "{error:?}");
+
+    let taken = authority().with_intermediate_pem(certificate.as_bytes(), key.as_bytes());
+    let error = taken.unwrap_err();
+    assert!(matches!(error, AuthorityError::KeyMismatch), "{error:?}");
+}
+
+#[test]
 fn its_certificate_is_that_of_a_signing_certificate() {
     let ca = der(&authority().bundle_pem());
     let (_, ca) = X509Certificate::from_der(&ca).unwrap();
