@@ -1,7 +1,7 @@
-//! A development trust domain: one CA that issues X.509-SVIDs.
+//! A development trust domain: a CA that issues X.509-SVIDs, and serves them.
 //!
-//! Takes a trust domain and SPIFFE IDs in it. Gives a CA, its trust bundle, and SVIDs with their
-//! keys. Never meant for production, where SPIRE or another identity provider attests a workload
+//! Takes a trust domain and SPIFFE IDs in it. Gives a CA, its trust bundle, SVIDs with their
+//! keys, and a Workload API that hands them out ([`serve`]). Never meant for production, where SPIRE or another identity provider attests a workload
 //! before it issues: this one asks nothing and gives an SVID to whoever can read the CA's key.
 
 mod ca_key;
@@ -10,6 +10,7 @@ mod issue;
 mod key_kind;
 mod pem_text;
 mod revoked;
+pub mod serve;
 #[cfg(test)]
 mod tests;
 

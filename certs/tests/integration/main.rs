@@ -1,4 +1,4 @@
-//! The verifier inside real TLS 1.3 handshakes, in memory.
+//! The verifier inside real TLS 1.3 handshakes, in memory, and the Workload API over real sockets.
 
 #![allow(
     clippy::expect_used,
@@ -13,3 +13,4 @@ mod remembered;
 mod revoked;
 mod support;
 mod upstream;
+mod workload_api;
