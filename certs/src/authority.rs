@@ -1,10 +1,13 @@
 //! A development trust domain: a CA that issues X.509-SVIDs, and serves them.
 //!
 //! Takes a trust domain and SPIFFE IDs in it. Gives a CA, its trust bundle, SVIDs with their
-//! keys, and a Workload API that hands them out ([`serve`]). Never meant for production, where SPIRE or another identity provider attests a workload
-//! before it issues: this one asks nothing and gives an SVID to whoever can read the CA's key.
+//! keys, and a Workload API that hands them out ([`serve`]). Never meant for production, where SPIRE
+//! or another identity provider attests a workload before it issues: this one asks nothing and gives
+//! an SVID to whoever can read the CA's key.
 
+mod ca;
 mod ca_key;
+mod error;
 mod files;
 mod issue;
 mod key_kind;
@@ -17,26 +20,19 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyUsagePurpose, PublicKeyData,
-    SanType,
-};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
+use rcgen::SanType;
+use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
-use zeroize::Zeroize;
 
 use crate::clock::{Clock, Rfc3339};
-use crate::leaf::{self, Validity};
-use crate::pem_problem::PemProblem;
+use crate::leaf::Validity;
 use crate::secret::SecretPem;
 use crate::spiffe_id::{SpiffeId, TrustDomain};
-use crate::svid::SvidError;
 
+use ca::{Ca, ca_params};
 use ca_key::CaKey;
 
+pub use error::AuthorityError;
 pub use files::{
     AuthorityFileError, BUNDLE_FILE, CERTIFICATE_FILE, INTERMEDIATE_FILE, INTERMEDIATE_KEY_FILE,
     KEY_FILE,
@@ -57,13 +53,6 @@ pub struct Authority {
     root: Ca,
     // What signs the leaves, if it is not the root itself.
     intermediate: Option<Ca>,
-}
-
-/// One certificate that signs others, with its key.
-struct Ca {
-    certificate: CertificateDer<'static>,
-    validity: Validity,
-    key: CaKey,
 }
 
 /// How a CA is made.
@@ -204,12 +193,7 @@ impl Authority {
                 expected: self.trust_domain,
             });
         }
-        let root =
-            leaf::parse_certificate(&self.root.certificate).map_err(AuthorityError::Certificate)?;
-        let below = leaf::parse_certificate(&intermediate.certificate)
-            .map_err(AuthorityError::Certificate)?;
-        // Every root of a domain has the same name, so the name alone says nothing.
-        if subject_key(&root).is_none() || issuer_key(&below) != subject_key(&root) {
+        if !intermediate.is_below(&self.root)? {
             return Err(AuthorityError::OtherRoot);
         }
         self.intermediate = Some(intermediate);
@@ -276,66 +260,6 @@ impl Authority {
     }
 }
 
-impl Ca {
-    fn decode(
-        certificate_pem: &[u8],
-        key_pem: &[u8],
-    ) -> Result<(TrustDomain, Self), AuthorityError> {
-        let certificate = CertificateDer::from_pem_slice(certificate_pem)
-            .map_err(|error| AuthorityError::Pem(error.into()))?;
-        let parsed = leaf::parse_certificate(&certificate).map_err(AuthorityError::Certificate)?;
-        check_is_ca(&parsed)?;
-        let trust_domain = read_trust_domain(&parsed)?;
-        let validity = Validity::of(&parsed);
-
-        let mut pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(key_pem)
-            .map_err(|error| AuthorityError::KeyPem(error.into()))?;
-        let key = CaKey::from_pkcs8(pkcs8.secret_pkcs8_der());
-        pkcs8.zeroize();
-        let key = key?;
-        if key.subject_public_key_info() != parsed.public_key().raw {
-            return Err(AuthorityError::KeyMismatch);
-        }
-        let ca = Self {
-            certificate: certificate.clone().into_owned(),
-            validity,
-            key,
-        };
-        Ok((trust_domain, ca))
-    }
-
-    fn to_pem(&self) -> (String, SecretPem) {
-        (pem_text::certificate(&self.certificate), self.key.to_pem())
-    }
-
-    fn issuer(&self) -> Result<Issuer<'static, &CaKey>, AuthorityError> {
-        Issuer::from_ca_cert_der(&self.certificate, &self.key).map_err(AuthorityError::Generate)
-    }
-}
-
-/// A CA certificate with so many levels of CAs below it.
-fn ca_params(
-    trust_domain: &TrustDomain,
-    name: &str,
-    (not_before, not_after): (OffsetDateTime, OffsetDateTime),
-    levels_below: u8,
-) -> Result<CertificateParams, AuthorityError> {
-    let mut params = CertificateParams::default();
-    (params.not_before, params.not_after) = (not_before, not_after);
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(
-        DnType::OrganizationName,
-        format!("pqlane development {name}"),
-    );
-    params
-        .distinguished_name
-        .push(DnType::CommonName, trust_domain.as_str());
-    params.subject_alt_names = vec![uri_san(&trust_domain.id())?];
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(levels_below));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    Ok(params)
-}
-
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let expiry = Rfc3339(self.not_after());
@@ -373,129 +297,4 @@ fn date(time: UnixTime) -> Option<OffsetDateTime> {
 fn uri_san(id: &SpiffeId) -> Result<SanType, AuthorityError> {
     let uri = id.as_str().try_into().map_err(AuthorityError::Generate)?;
     Ok(SanType::URI(uri))
-}
-
-/// X509-SVID §3.2, §4.3.
-fn check_is_ca(certificate: &X509Certificate<'_>) -> Result<(), AuthorityError> {
-    let is_ca = leaf::is_ca(certificate).map_err(AuthorityError::Certificate)?;
-    let usage = certificate
-        .key_usage()
-        .map_err(SvidError::Malformed)
-        .map_err(AuthorityError::Certificate)?;
-    if !is_ca || !usage.is_some_and(|usage| usage.value.key_cert_sign()) {
-        return Err(AuthorityError::NotCa);
-    }
-    Ok(())
-}
-
-/// RFC 5280 §4.2.1.2.
-fn subject_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    let mut extensions = certificate.extensions().iter();
-    extensions.find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectKeyIdentifier(key) => Some(key.0),
-        _ => None,
-    })
-}
-
-/// RFC 5280 §4.2.1.1.
-fn issuer_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    let mut extensions = certificate.extensions().iter();
-    extensions.find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityKeyIdentifier(key) => Some(key.key_identifier.as_ref()?.0),
-        _ => None,
-    })
-}
-
-/// X509-SVID §3.2: the SPIFFE ID of a signing certificate has no path.
-fn read_trust_domain(certificate: &X509Certificate<'_>) -> Result<TrustDomain, AuthorityError> {
-    let names = certificate
-        .subject_alternative_name()
-        .map_err(SvidError::Malformed)
-        .map_err(AuthorityError::Certificate)?;
-    let uris: Vec<&GeneralName<'_>> = names
-        .iter()
-        .flat_map(|names| &names.value.general_names)
-        .filter(|name| matches!(name, GeneralName::URI(_)))
-        .collect();
-    let [GeneralName::URI(uri)] = *uris.as_slice() else {
-        return Err(AuthorityError::NoTrustDomain);
-    };
-    match uri.parse::<SpiffeId>() {
-        Ok(id) if id.path().is_empty() => Ok(id.trust_domain().clone()),
-        Ok(_) | Err(_) => Err(AuthorityError::NoTrustDomain),
-    }
-}
-
-/// Why a CA cannot be made, taken up, or issue an SVID.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthorityError {
-    /// The CA certificate cannot be read.
-    #[error("the CA certificate cannot be read")]
-    Certificate(#[source] SvidError),
-    /// The CA certificate is no longer valid.
-    #[error("the CA certificate expired at {}: create a new authority", Rfc3339(*not_after))]
-    Expired {
-        /// The last second at which it was valid.
-        not_after: UnixTime,
-    },
-    /// The ID belongs to another trust domain.
-    #[error("{id} is not in the trust domain {trust_domain}, for which this authority issues")]
-    ForeignId {
-        /// The ID.
-        id: SpiffeId,
-        /// The authority's trust domain.
-        trust_domain: TrustDomain,
-    },
-    /// A key or certificate cannot be made.
-    #[error("a key or certificate cannot be made")]
-    Generate(#[source] rcgen::Error),
-    /// The CA key cannot be used.
-    #[error("the CA key cannot be used: a PKCS#8 key is accepted")]
-    Key(#[source] rcgen::Error),
-    /// The CA key is not the certificate's.
-    #[error("the CA key does not belong to the CA certificate")]
-    KeyMismatch,
-    /// The CA key is not PEM.
-    #[error("the CA key is not a PEM section PRIVATE KEY (PKCS#8)")]
-    KeyPem(#[source] PemProblem),
-    /// The ID has no path. Spec: X509-SVID §3.1.
-    #[error("{id} has no path: an SVID is issued for an ID such as {id}/agent")]
-    NoPath {
-        /// The ID.
-        id: SpiffeId,
-    },
-    /// The CA certificate names no trust domain.
-    #[error(
-        "the CA certificate names no trust domain: one URI SAN such as spiffe://example.org is needed"
-    )]
-    NoTrustDomain,
-    /// The certificate is not a CA's.
-    #[error("the certificate is not a CA: basicConstraints cA and keyUsage keyCertSign are needed")]
-    NotCa,
-    /// The CA certificate is not valid yet.
-    #[error("the CA certificate is not valid before {}", Rfc3339(*not_before))]
-    NotYetValid {
-        /// The first second at which it will be valid.
-        not_before: UnixTime,
-    },
-    /// The intermediate is below another root.
-    #[error("the intermediate CA certificate was not issued by the root")]
-    OtherRoot,
-    /// The CA is another trust domain's.
-    #[error("the CA certificate is that of {found}, not of {expected}")]
-    OtherTrustDomain {
-        /// Whose it is.
-        found: TrustDomain,
-        /// Whose it should be.
-        expected: TrustDomain,
-    },
-    /// The CA certificate is not PEM.
-    #[error("the CA certificate is not a PEM section CERTIFICATE")]
-    Pem(#[source] PemProblem),
-    /// The lifetime cannot be written into a certificate.
-    #[error("a lifetime of {} s is not accepted: give at least 1 s, ending before the year 10000", ttl.as_secs())]
-    Ttl {
-        /// The lifetime.
-        ttl: Duration,
-    },
 }

@@ -3,8 +3,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
+use super::ca::read_trust_domain;
 use super::*;
 use crate::bundle::{TrustBundle, TrustBundles};
 use crate::clock::FixedClock;

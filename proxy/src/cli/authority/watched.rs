@@ -80,10 +80,16 @@ impl Watched {
             return;
         }
         match Authority::revoked_in(&self.authority) {
-            Ok(serials) => match self.control.revoke(serials) {
-                Ok(()) => self.revoked_seen = now,
-                Err(error) => self.problem(with_causes(&error)),
-            },
+            Ok(serials) => {
+                let count = serials.len();
+                match self.control.revoke(serials) {
+                    Ok(()) => {
+                        self.revoked_seen = now;
+                        tracing::info!("{count} serial numbers in {REVOKED_FILE} are revoked");
+                    }
+                    Err(error) => self.problem(with_causes(&error)),
+                }
+            }
             Err(error) => self.problem(with_causes(&error)),
         }
     }
