@@ -1,6 +1,7 @@
 //! SVIDs and bundles that belong together.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -48,8 +49,8 @@ impl NamedSvid {
 }
 
 /// Our own SVIDs and the bundles by which peers are judged, checked together. Cloning is cheap but for the list
-/// of SVIDs.
-#[derive(Clone, Debug)]
+/// of SVIDs. `Debug` shows IDs, hints and names, and how many CRLs there are.
+#[derive(Clone)]
 pub struct Material {
     // Not empty.
     svids: Vec<NamedSvid>,
@@ -121,6 +122,17 @@ impl Material {
     fn find(&self, wanted: impl Fn(&NamedSvid) -> bool) -> Option<&X509Svid> {
         let found = self.svids.iter().find(|named| wanted(named));
         found.map(NamedSvid::svid)
+    }
+}
+
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Material")
+            .field("svids", &self.svids)
+            .field("bundles", &self.bundles)
+            .field("crls", &self.crls.len())
+            .field("warnings", &self.warnings)
+            .finish()
     }
 }
 

@@ -20,7 +20,7 @@ use pqlane_certs::spiffe_id::TrustDomain;
 use pqlane_certs::testing::{NOW, TestDomain, provider};
 use rustls_pki_types::CertificateDer;
 use tempfile::TempDir;
-use tokio::net::UnixStream;
+use tokio::net::{TcpListener, UnixStream};
 use tokio::time::timeout;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -328,6 +328,43 @@ async fn a_process_without_an_identity_is_told_so() {
         matches!(denied, WorkloadApiError::PermissionDenied { .. }),
         "{denied:?}"
     );
+}
+
+#[tokio::test]
+async fn a_message_over_4_mib_is_refused_unread() {
+    let estate = Estate::new();
+    // Each takes some 22 kB: a leaf, an intermediate and a bundle.
+    let svids = (0..256).map(|n| served(&format!("/{n}"), None, KeyKind::MlDsa87));
+    let options = CreateOptions {
+        key: KeyKind::MlDsa87,
+        intermediate: Some(KeyKind::MlDsa87),
+        ..CreateOptions::default()
+    };
+    let serving = estate.serving(&options, svids.collect()).await;
+    let mut source = estate.source();
+    let refused = during(serving, problem(&mut source)).await;
+    assert!(matches!(refused, WorkloadApiError::TooLong), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_endpoint_can_be_an_ip_address_and_a_port() {
+    let estate = Estate::new();
+    let serving = estate.serving_one().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+    let mut source = WorkloadApiSource::new(endpoint, Arc::new(provider()), estate.clock.clone());
+    let carry = async {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = UnixStream::connect(estate.socket()).await.unwrap();
+        tokio::io::copy_bidirectional(&mut client, &mut server).await
+    };
+    during(serving, async {
+        tokio::select! {
+            ended = carry => panic!("{ended:?}"),
+            material = source.next() => assert_eq!(domains(&material.unwrap()), ["example.org"]),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
