@@ -137,8 +137,7 @@ impl KxPolicy {
     }
 
     fn judge_group(&self, group: &'static Group, now: UnixTime) -> Result<(), PolicyBreach> {
-        // A listener that serves a CNSA peer takes whoever can there; CNSA's groups are weaker than none.
-        if contains(&self.groups, group) || contains(Requirement::Cnsa.nameable_groups(), group) {
+        if contains(&self.groups, group) {
             return Ok(());
         }
         let classical = contains(self.classical_groups(), group);

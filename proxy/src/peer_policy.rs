@@ -1,7 +1,8 @@
 //! What key exchange is asked of each peer of a listener or a route.
 
 use pqlane_certs::spiffe_id::{IdPattern, SpiffeId};
-use pqlane_handshake::KxPolicy;
+use pqlane_handshake::{KxPolicy, Negotiated, PolicyBreach, Requirement};
+use rustls::pki_types::UnixTime;
 
 /// The policy of a listener or route, and its exceptions by SPIFFE ID.
 ///
@@ -24,6 +25,30 @@ impl PeerPolicies {
             .iter()
             .find_map(|(pattern, policy)| pattern.matches(peer).then_some(policy))
             .unwrap_or(&self.otherwise)
+    }
+
+    /// Judges what an authenticated peer negotiated.
+    ///
+    /// # Errors
+    /// [`PolicyBreach`] when its policy asks for more. A listener with a CNSA peer takes whoever can to CNSA's groups,
+    /// before it knows who that is; nobody is refused for that.
+    pub(crate) fn judge(
+        &self,
+        peer: &SpiffeId,
+        negotiated: &Negotiated,
+        now: UnixTime,
+    ) -> Result<(), PolicyBreach> {
+        let policy = self.of(peer);
+        let taken_to_cnsa = policy.requirement() != Requirement::Cnsa
+            && self
+                .all()
+                .filter(|policy| policy.requirement() == Requirement::Cnsa)
+                .flat_map(KxPolicy::groups)
+                .any(|group| group.named_group == negotiated.group.named_group);
+        match taken_to_cnsa {
+            true => Ok(()),
+            false => policy.judge(negotiated, now),
+        }
     }
 
     /// What is asked of those without a rule of their own.

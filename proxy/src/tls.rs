@@ -228,8 +228,7 @@ impl TlsSide {
     fn judge_kx(&self, peer: &LanePeer) -> Result<(), Denial> {
         let id = peer.identity.spiffe_id();
         self.policies
-            .of(id)
-            .judge(&peer.negotiated, self.clock.now())
+            .judge(id, &peer.negotiated, self.clock.now())
             .map_err(|breach| Denial::with_detail(DenyReason::KxPolicy, format!("{id}: {breach}")))
     }
 

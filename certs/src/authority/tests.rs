@@ -82,13 +82,13 @@ fn a_ca_of_every_kind_reads_back_and_issues_what_verifies() {
             let mut bundles = TrustBundles::new();
             bundles.insert(bundle).unwrap();
             let allowed = allow(&["spiffe://example.org/agent"]);
-            let verifier =
-                PeerVerifier::new(Arc::new(bundles), allowed, &provider(), Arc::new(clock()));
+            let config = verifier_config(Arc::new(bundles), allowed, Arc::new(clock()));
+            let verifier = PeerVerifier::new(config);
             let issued = authority.issue(&agent(), &IssueOptions::default(), &clock());
             let svid = issued.unwrap().to_svid(&provider()).unwrap();
             let chain = &svid.certified_key().cert;
             assert_eq!(chain.len(), 1 + usize::from(intermediate.is_some()));
-            let peer = verifier.identify(chain).unwrap();
+            let peer = verifier.identify(chain, Role::Client).unwrap();
             assert_eq!(*peer.spiffe_id(), agent(), "{key} {intermediate:?}");
         }
     }
