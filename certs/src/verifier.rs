@@ -29,7 +29,7 @@ use std::sync::Arc;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::{DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::bundle::TrustBundles;
 use crate::clock::Clock;
@@ -38,7 +38,7 @@ use crate::revocation::DenyList;
 use crate::spiffe_id::AllowList;
 
 use cache::ChainKey;
-use chain::{Verification, check_leaf_time, choose_bundle};
+use chain::{Verification, choose_bundle};
 
 pub use cache::{ChainCache, MAX_CACHED_CHAINS};
 pub use chain::{PeerIdentity, Role};
@@ -88,8 +88,7 @@ impl PeerVerifier {
     /// Judges the chain at this moment, then the deny-list and the allow-list: all steps but the
     /// proof of possession. While the chain is remembered this costs a parse of the leaf and a hash.
     /// It proves nothing by itself: call it only for a chain whose possession a handshake proved, at
-    /// the end of that handshake, at each resumption, and for live connections when bundles,
-    /// revocation lists, the deny-list or the allow-list have changed.
+    /// the end of that handshake and at each resumption.
     ///
     /// # Errors
     /// [`PeerError`], one variant for each rule.
@@ -98,23 +97,25 @@ impl PeerVerifier {
         chain: &[CertificateDer<'_>],
         role: Role,
     ) -> Result<PeerIdentity, PeerError> {
-        let peer = self.verify_chain(&PresentedChain::split(chain)?, role)?;
+        let now = self.config.clock.now();
+        let peer = self.verify_chain(&PresentedChain::split(chain)?, role, now)?;
         self.check_lists(&peer)?;
         Ok(peer)
     }
 
-    /// Whether a peer that [`Self::identify`] named may go on now: its leaf is valid, the deny-list
-    /// does not name it, and the allow-list does.
+    /// Whether the peer of an open connection may go on under these bundles, revocation lists, deny-list and
+    /// allow-list.
     ///
-    /// Cheap enough for every request. Its issuers and their revocation lists are not looked at
-    /// again, nor is the chain: a verifier with other bundles says nothing about those here.
+    /// As [`Self::identify`], but a leaf that has expired since the handshake is judged as of its last valid
+    /// second: how long a connection may outlive its leaf is decided by whoever holds the connection.
     ///
     /// # Errors
-    /// [`PeerError::Expired`], [`PeerError::NotYetValid`], [`PeerError::Denied`] and
-    /// [`PeerError::NotAllowed`].
-    pub fn judge(&self, peer: &PeerIdentity) -> Result<(), PeerError> {
-        check_leaf_time(peer.leaf(), self.config.clock.now())?;
-        self.check_lists(peer)
+    /// [`PeerError`], one variant for each rule.
+    pub fn judge_open(&self, chain: &[CertificateDer<'_>], role: Role) -> Result<(), PeerError> {
+        let chain = PresentedChain::split(chain)?;
+        let valid_until = Leaf::parse(chain.leaf)?.not_after();
+        let then = self.config.clock.now().min(valid_until);
+        self.check_lists(&self.verify_chain(&chain, role, then)?)
     }
 
     /// Steps 1 to 3.
@@ -122,18 +123,18 @@ impl PeerVerifier {
         &self,
         chain: &PresentedChain<'_>,
         role: Role,
+        now: UnixTime,
     ) -> Result<PeerIdentity, PeerError> {
         let PeerVerifierConfig {
             bundles,
             algorithms,
-            clock,
+            clock: _the_caller_read_it,
             cache,
             allowed: _,
             denied: _,
         } = &self.config;
         let leaf = Leaf::parse(chain.leaf)?;
         let bundle = choose_bundle(&leaf, bundles)?;
-        let now = clock.now();
         let key = ChainKey::new(chain, role, bundle, algorithms);
         if let Some(identity) = cache.find(&key, now) {
             return Ok(identity);

@@ -104,12 +104,23 @@ impl Listener {
                 remove_stale(path).await?;
                 let listener = UnixListener::bind(path)?;
                 let file = SocketFile(path.clone());
-                let mode = match open_to {
-                    OpenTo::Everybody => 0o666,
-                    OpenTo::Owner => 0o600,
-                };
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-                Ok(Self::Unix(listener, file))
+                let listener = Self::Unix(listener, file);
+                listener.open_to(open_to)?;
+                Ok(listener)
+            }
+        }
+    }
+
+    /// Sets whom the mode of a Unix socket lets in.
+    pub(crate) fn open_to(&self, open_to: OpenTo) -> io::Result<()> {
+        let mode = match open_to {
+            OpenTo::Everybody => 0o666,
+            OpenTo::Owner => 0o600,
+        };
+        match self {
+            Self::Tcp(_) => Ok(()),
+            Self::Unix(_, file) => {
+                std::fs::set_permissions(&file.0, std::fs::Permissions::from_mode(mode))
             }
         }
     }
@@ -190,7 +201,7 @@ impl Runner {
 /// A failed accept is counted and followed by a pause: out of file descriptors, the kernel would otherwise
 /// answer at once, for ever.
 pub(crate) async fn accept_until<F, C>(
-    listener: Listener,
+    listener: &Listener,
     mut runner: Runner,
     limits: &Limits,
     metrics: &Arc<ListenerMetrics>,

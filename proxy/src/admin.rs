@@ -1,4 +1,4 @@
-//! The admin listener: `/livez`, `/readyz`, `/metrics`, `/v1/refusals`. Read-only, and for local callers.
+//! The admin listener: `/livez`, `/readyz`, `/metrics`, `/v1/ratchet`, `/v1/refusals`. Read-only, and for local callers.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,12 +10,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use pqlane_certs::clock::Rfc3339;
 use serde::Serialize;
 
 use crate::accept::Accepted;
 use crate::body::LaneBody;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::ratchet::Ratchet;
 use crate::readiness::Readiness;
 use crate::refusals::Refusals;
 use crate::routes::is_loopback;
@@ -31,6 +33,7 @@ const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=ut
 pub(crate) struct Admin {
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) ratchet: Arc<Ratchet>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) limits: Limits,
 }
@@ -54,6 +57,21 @@ impl Admin {
         drop(accepted.place);
     }
 
+    fn held_to_hybrid(&self) -> HeldToHybrid {
+        let entries = self.ratchet.entries().into_iter();
+        HeldToHybrid {
+            held: entries
+                .map(|(id, shown)| Held {
+                    id: id.as_str().to_owned(),
+                    group: shown.group.into_owned(),
+                    since: Rfc3339(shown.since).to_string(),
+                })
+                .collect(),
+            unremembered: self.ratchet.unremembered(),
+            unsaved: self.ratchet.unsaved(),
+        }
+    }
+
     fn answer(&self, request: &Request<Incoming>, over_tcp: bool) -> Response<LaneBody> {
         let local = !over_tcp || from_local_program(request);
         if !local {
@@ -74,13 +92,31 @@ impl Admin {
                 response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
                 response
             }
+            "/v1/ratchet" => json(&self.held_to_hybrid()),
             "/v1/refusals" => json(&self.refusals.snapshot()),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "/livez /readyz /metrics /v1/refusals\n",
+                "/livez /readyz /metrics /v1/ratchet /v1/refusals\n",
             ),
         }
     }
+}
+
+/// Who is held to hybrid key exchange, as `/v1/ratchet` tells it.
+#[derive(Debug, Serialize)]
+struct HeldToHybrid {
+    held: Vec<Held>,
+    /// IDs for which there was no room.
+    unremembered: u64,
+    /// IDs that are not on disk yet, because it failed.
+    unsaved: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Held {
+    id: String,
+    group: String,
+    since: String,
 }
 
 /// No web page: those send the `Host` they were loaded from, or an `Origin`.

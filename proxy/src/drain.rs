@@ -31,6 +31,11 @@ pub(crate) fn channel() -> (Stop, Drain) {
 }
 
 impl Stop {
+    /// Whether anybody still looks at the phase.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
     /// Moves on to a phase; never back.
     pub(crate) fn enter(&self, phase: Phase) {
         self.0.send_if_modified(|now| {

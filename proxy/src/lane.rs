@@ -86,14 +86,20 @@ impl LaneLog {
     /// Counts and logs a downgrade that was let pass.
     fn alarm<S>(&self, established: &Established<S>, from: Option<&str>) {
         if let Some(downgrade) = &established.alarm {
-            self.metrics.downgrades.inc();
+            self.metrics.downgrade(downgrade);
             tracing::error!(
                 lane = &*self.name,
                 peer = established.peer.identity.spiffe_id().as_str(),
                 from,
-                downgrade,
+                %downgrade,
                 "peer has fallen back to classical key exchange"
             );
+        }
+    }
+
+    fn count_downgrade(&self, refusal: &TlsRefusal) {
+        if let Some(downgrade) = &refusal.downgrade {
+            self.metrics.downgrade(downgrade);
         }
     }
 
@@ -119,6 +125,7 @@ impl LaneLog {
 
     /// Records a handshake that failed towards an upstream; gives what the call is told.
     pub(crate) fn refused(&self, refusal: &TlsRefusal) -> Denial {
+        self.count_downgrade(refusal);
         self.recorder.append(self.refusal_line(refusal));
         let detail = refusal.denial.detail.as_deref().unwrap_or_default();
         let code = refusal.denial.reason.code();
@@ -136,6 +143,7 @@ impl LaneLog {
 
     /// Records a handshake that failed with a peer that called.
     pub(crate) fn turned_away(&self, refusal: &TlsRefusal, from: &str) {
+        self.count_downgrade(refusal);
         let line = self.refusal_line(refusal).text("from", from);
         self.recorder.append(line);
         tracing::warn!(
@@ -153,7 +161,7 @@ impl LaneLog {
     }
 
     fn opening_line<S>(&self, id: u64, established: &Established<S>) -> Line {
-        let summary = &established.summary;
+        let (summary, downgrade) = (&established.summary, established.alarm.as_ref());
         let micros = u64::try_from(summary.duration.as_micros()).unwrap_or(u64::MAX);
         Line::new("connection.open")
             .connection(id)
@@ -185,7 +193,7 @@ impl LaneLog {
                     HttpVersion::H2 => "2",
                 },
             )
-            .optional("downgrade", established.alarm.as_deref())
+            .optional("downgrade", downgrade.map(|it| it.cause.as_str()))
             .offer(established.hello.as_ref())
     }
 
@@ -197,6 +205,10 @@ impl LaneLog {
             .text("reason", refusal.denial.reason.code())
             .optional("detail", refusal.denial.detail.as_deref())
             .optional("peer", refusal.peer.as_ref().map(SpiffeId::as_str))
+            .optional(
+                "downgrade",
+                refusal.downgrade.as_ref().map(|it| it.cause.as_str()),
+            )
             .offer(refusal.hello.as_ref())
     }
 

@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::deny::DenyReason;
+use crate::ratchet::{Downgrade, OnDowngrade};
 
 /// Handshakes take 0.2 ms of CPU and a round trip or two.
 const HANDSHAKE_BUCKETS: [f64; 12] = [
@@ -55,6 +56,12 @@ pub(crate) enum ReloadOutcome {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DowngradeLabels {
+    cause: &'static str,
+    then: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReloadLabels {
     outcome: &'static str,
 }
@@ -76,7 +83,7 @@ pub struct Metrics {
     pub(crate) accept_failures: Counter,
     pub(crate) audit_lost: Counter,
     pub(crate) svid_expiry: Gauge,
-    pub(crate) downgrades: Counter,
+    downgrades: Family<DowngradeLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     connections_cut: Family<ReasonLabels, Counter>,
 }
@@ -96,7 +103,7 @@ impl Default for Metrics {
             accept_failures: Counter::default(),
             audit_lost: Counter::default(),
             svid_expiry: Gauge::default(),
-            downgrades: Counter::default(),
+            downgrades: Family::default(),
             reloads: Family::default(),
             connections_cut: Family::default(),
         };
@@ -159,7 +166,7 @@ impl Metrics {
         );
         registry.register(
             "downgrades",
-            "Peers that came with classical key exchange after hybrid and were let pass with an alarm",
+            "Peers that came with classical key exchange after hybrid, by cause and by what was done",
             self.downgrades.clone(),
         );
         registry.register(
@@ -172,6 +179,18 @@ impl Metrics {
             "Connections ended because their peer is no longer trusted or allowed",
             self.connections_cut.clone(),
         );
+    }
+
+    /// Counts a peer that went back to classical key exchange.
+    pub(crate) fn downgrade(&self, downgrade: &Downgrade) {
+        let labels = DowngradeLabels {
+            cause: downgrade.cause.as_str(),
+            then: match downgrade.then {
+                OnDowngrade::Alarm => "alarm",
+                OnDowngrade::Refuse => "refuse",
+            },
+        };
+        self.downgrades.get_or_create(&labels).inc();
     }
 
     /// Counts changes.

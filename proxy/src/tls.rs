@@ -33,7 +33,7 @@ use crate::deny::{Denial, DenyReason};
 use crate::lifetime::{Held, Lifetime, Proofs, Retires};
 use crate::limits::Limits;
 use crate::peer_policy::PeerPolicies;
-use crate::ratchet::{Offered, OnDowngrade, Ratchet, Turn};
+use crate::ratchet::{Downgrade, Offered, OnDowngrade, Ratchet, Turn};
 use crate::transport::{HttpVersion, Metered};
 pub(crate) use client::TlsClient;
 pub(crate) use refusal::TlsRefusal;
@@ -57,7 +57,7 @@ pub(crate) struct Established<S> {
     /// What the client offered, where we are the server.
     pub(crate) hello: Option<ClientHello>,
     /// The downgrade that was let pass with an alarm, if one was.
-    pub(crate) alarm: Option<String>,
+    pub(crate) alarm: Option<Downgrade>,
 }
 
 /// Who is at the other end of a lane, with all that it takes to judge it again.
@@ -178,7 +178,7 @@ impl TlsSide {
         connection: &CommonState,
         summary: &HandshakeSummary,
         hello: Option<&ClientHello>,
-    ) -> Result<(LanePeer, Option<String>), TlsRefusal> {
+    ) -> Result<(LanePeer, Option<Downgrade>), TlsRefusal> {
         let chain: Arc<[_]> = connection.peer_certificates().unwrap_or_default().into();
         let role = match side {
             Side::Client => Role::Server,
@@ -204,23 +204,21 @@ impl TlsSide {
         let id = peer.identity.spiffe_id();
         match self.ratchet.finished(id, summary.group, offered(hello)) {
             Turn::Downgraded(downgrade) => match downgrade.then {
-                OnDowngrade::Alarm => Ok((peer, Some(downgrade.to_string()))),
-                OnDowngrade::Refuse => Err(proved(Denial::with_detail(
-                    DenyReason::Downgraded,
-                    format!("{id}: {downgrade}"),
-                ))),
+                OnDowngrade::Alarm => Ok((peer, Some(downgrade))),
+                OnDowngrade::Refuse => Err(TlsRefusal::of_downgraded(downgrade, id)),
             },
             Turn::Classical | Turn::First | Turn::Kept => Ok((peer, None)),
         }
     }
 
-    /// Judges a peer by the rules of now: its chain, the deny-list, the allow-list, its policy.
+    /// Judges the peer of an open connection by the rules of now: its chain, the deny-list, the allow-list, its
+    /// policy. That its leaf may have expired is a matter of the connection's lifetime.
     ///
     /// # Errors
     /// The [`Denial`] that a new handshake of it would meet.
     pub(crate) fn judge_again(&self, peer: &LanePeer) -> Result<(), Denial> {
         self.verifier
-            .identify(&peer.chain, peer.role)
+            .judge_open(&peer.chain, peer.role)
             .map_err(|error| refused_peer(&error))?;
         self.judge_kx(peer)
     }

@@ -30,10 +30,6 @@ impl PeerIdentity {
         }
     }
 
-    pub(super) fn leaf(&self) -> &Leaf {
-        &self.leaf
-    }
-
     /// The peer's SPIFFE ID. Its path is not empty.
     pub fn spiffe_id(&self) -> &SpiffeId {
         self.leaf.spiffe_id()
@@ -157,7 +153,7 @@ fn join(bundles: &TrustBundles) -> String {
 }
 
 /// RFC 5280 §6.1.3 (a)(2), ahead of path building so that the refusal is the leaf's own.
-pub(super) fn check_leaf_time(leaf: &Leaf, now: UnixTime) -> Result<(), PeerError> {
+fn check_leaf_time(leaf: &Leaf, now: UnixTime) -> Result<(), PeerError> {
     let claimed = || leaf.spiffe_id().clone();
     if now < leaf.not_before() {
         return Err(PeerError::NotYetValid {

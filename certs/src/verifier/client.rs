@@ -30,7 +30,7 @@ impl ClientCertVerifier for PeerVerifier {
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let chain = PresentedChain::new(end_entity, intermediates)?;
-        self.verify_chain(&chain, Role::Client)?;
+        self.verify_chain(&chain, Role::Client, self.config.clock.now())?;
         Ok(ClientCertVerified::assertion())
     }
 

@@ -19,7 +19,7 @@ impl ServerCertVerifier for PeerVerifier {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let chain = PresentedChain::new(end_entity, intermediates)?;
-        self.verify_chain(&chain, Role::Server)?;
+        self.verify_chain(&chain, Role::Server, self.config.clock.now())?;
         Ok(ServerCertVerified::assertion())
     }
 

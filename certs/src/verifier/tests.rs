@@ -36,7 +36,9 @@ impl Fixture {
 
     fn reason_as(&self, svid: &TestSvid, role: Role) -> Option<&'static str> {
         let chain = PresentedChain::split(svid.chain()).unwrap();
-        let verified = self.verifier.verify_chain(&chain, role);
+        let verified = self
+            .verifier
+            .verify_chain(&chain, role, self.verifier.config.clock.now());
         verified.err().map(|error| error.reason())
     }
 }

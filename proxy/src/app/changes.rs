@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use pqlane_certs::source::{Material, SourceError};
+use pqlane_certs::source::{Material, SourceError, WorkloadApiError};
 use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::identity::Feed;
+use crate::tls::with_causes;
 use crate::watch::FileWatch;
 
 /// Something that may change what listeners do.
@@ -20,6 +21,8 @@ pub(super) enum Change {
     Everything,
     /// Material came, or came and cannot be used.
     Material(Box<Result<Material, SourceError>>),
+    /// Nothing can be learned of the identity now, and why.
+    Unreachable(String),
     /// Another process changed who is remembered to have shown hybrid key exchange.
     Ratchet,
 }
@@ -68,8 +71,22 @@ impl Changes {
             () = self.deny_list.changed() => Change::DenyList,
             () = self.ratchet.changed() => Change::Ratchet,
             () = hangup(&mut self.hangups) => Change::Everything,
-            material = self.feed.next() => Change::Material(Box::new(material)),
+            material = self.feed.next() => match material {
+                Err(problem) if is_unreachable(&problem) => Change::Unreachable(with_causes(&problem)),
+                material => Change::Material(Box::new(material)),
+            },
         }
+    }
+}
+
+/// Whether a Workload API gave nothing at all, as opposed to something that cannot be used.
+fn is_unreachable(problem: &SourceError) -> bool {
+    match problem {
+        SourceError::WorkloadApi { source, .. } => !matches!(
+            **source,
+            WorkloadApiError::Material(_) | WorkloadApiError::TooLong
+        ),
+        _ => false,
     }
 }
 

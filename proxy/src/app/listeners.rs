@@ -1,7 +1,8 @@
 //! Listening sockets, and what serves their connections.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -67,7 +68,7 @@ impl Wanted {
         tracing::info!(listener = name, address = %address, "listening");
         Ok(BoundListener {
             wanted: self.clone(),
-            listener,
+            listener: Arc::new(listener),
             address,
         })
     }
@@ -77,7 +78,7 @@ impl Wanted {
 #[derive(Debug)]
 pub(super) struct BoundListener {
     pub(super) wanted: Wanted,
-    listener: Listener,
+    listener: Arc<Listener>,
     pub(super) address: BoundAddress,
 }
 
@@ -136,6 +137,7 @@ impl Service {
 #[derive(Debug)]
 struct Running {
     wanted: Wanted,
+    listener: Arc<Listener>,
     service: Service,
     stop: Stop,
 }
@@ -145,7 +147,7 @@ struct Running {
 pub(super) struct Listeners {
     running: HashMap<Name, Running>,
     /// Stopped for good, and still finishing what was open.
-    finishing: Vec<Stop>,
+    finishing: Vec<Arc<Stop>>,
     /// Each connection holds a sender: the channel closes when the last one has ended.
     alive: mpsc::Sender<()>,
 }
@@ -162,13 +164,20 @@ impl Listeners {
         (listeners, ended)
     }
 
-    /// Binds what a configuration adds, and touches nothing else.
+    /// Binds what a configuration adds, and touches nothing else. A listener with another name or side at an
+    /// address that is bound takes its socket over.
     pub(super) async fn bind_new(&self, config: &Config) -> Result<Vec<BoundListener>, BuildError> {
+        let all = Wanted::of(config);
         let mut bound = Vec::new();
-        for wanted in Wanted::of(config) {
-            let known = self.running.get(&wanted.name);
-            if known.is_none_or(|running| running.wanted != wanted) {
-                bound.push(wanted.bind().await?);
+        for wanted in &all {
+            let stays = |running: &&Running| all.contains(&running.wanted);
+            if self.running.get(&wanted.name).filter(stays).is_none() {
+                let mut given_up = self.running.values().filter(|running| !stays(running));
+                let there = given_up.find(|running| running.wanted.listen == wanted.listen);
+                bound.push(match there {
+                    Some(running) => take_over(wanted, &running.listener)?,
+                    None => wanted.bind().await?,
+                });
             }
         }
         Ok(bound)
@@ -197,10 +206,13 @@ impl Listeners {
         for name in gone {
             if let Some(running) = self.running.remove(&name) {
                 tracing::info!(listener = name.as_str(), "no longer listening");
-                running.stop.enter(Phase::Draining);
-                self.finishing.push(running.stop);
+                let stop = Arc::new(running.stop);
+                stop.enter(Phase::Draining);
+                task::spawn(cut_later(Arc::downgrade(&stop), limits.drain));
+                self.finishing.push(stop);
             }
         }
+        self.finishing.retain(|stop| stop.is_awaited());
         for bound in new {
             self.start(bound, generation, shared, limits);
         }
@@ -222,7 +234,7 @@ impl Listeners {
         let (stop, drain) = drain::channel();
         let metrics = shared.metrics.listener(wanted.name.as_str());
         let (limits, alive, runner) = (limits.clone(), self.alive.clone(), service.runner());
-        let served = service.clone();
+        let (served, accepting) = (service.clone(), Arc::clone(&listener));
         task::spawn(async move {
             let connection = |accepted| {
                 let (served, drain, alive) = (served.clone(), drain.clone(), alive.clone());
@@ -232,10 +244,11 @@ impl Listeners {
                 }
             };
             let until = (drain.clone(), Phase::Running);
-            accept_until(listener, runner, &limits, &metrics, until, connection).await;
+            accept_until(&accepting, runner, &limits, &metrics, until, connection).await;
         });
         let running = Running {
             wanted: wanted.clone(),
+            listener,
             service,
             stop,
         };
@@ -244,10 +257,10 @@ impl Listeners {
 
     /// Accepts nothing more; what is open finishes. Gives what can cut it.
     pub(super) fn finish(self) -> Finishing {
-        let stops: Vec<Stop> = self
+        let stops: Vec<Arc<Stop>> = self
             .running
             .into_values()
-            .map(|running| running.stop)
+            .map(|running| Arc::new(running.stop))
             .chain(self.finishing)
             .collect();
         for stop in &stops {
@@ -259,7 +272,7 @@ impl Listeners {
 
 /// Listeners that are stopped for good.
 #[derive(Debug)]
-pub(super) struct Finishing(Vec<Stop>);
+pub(super) struct Finishing(Vec<Arc<Stop>>);
 
 impl Finishing {
     /// Cuts what is still open.
@@ -267,6 +280,28 @@ impl Finishing {
         for stop in &self.0 {
             stop.enter(Phase::Over);
         }
+    }
+}
+
+/// A bound socket under another name, or open to others than before.
+fn take_over(wanted: &Wanted, listener: &Arc<Listener>) -> Result<BoundListener, BuildError> {
+    let failed = |source| BuildError::Bind {
+        address: wanted.listen.clone(),
+        source,
+    };
+    listener.open_to(wanted.open_to).map_err(failed)?;
+    Ok(BoundListener {
+        wanted: wanted.clone(),
+        address: listener.address().map_err(failed)?,
+        listener: Arc::clone(listener),
+    })
+}
+
+/// Cuts what a listener that is gone still carries after the time that a drain may take.
+async fn cut_later(stop: Weak<Stop>, after: Duration) {
+    tokio::time::sleep(after).await;
+    if let Some(stop) = stop.upgrade() {
+        stop.enter(Phase::Over);
     }
 }
 
@@ -293,7 +328,7 @@ pub(super) fn serve_admin(listener: Listener, admin: Admin, drain: Drain) {
     task::spawn(async move {
         let until = (drain, Phase::Draining);
         accept_until(
-            listener,
+            &listener,
             Runner::Each,
             &limits,
             &metrics,

@@ -135,6 +135,9 @@ impl Reloader {
         loop {
             match self.changes.next().await {
                 Change::Ratchet => self.reload_ratchet(),
+                Change::Unreachable(problem) => {
+                    tracing::warn!(problem, "no news of our identity; what there is stays");
+                }
                 change => self.change(change).await,
             }
         }
@@ -184,7 +187,7 @@ impl Reloader {
             Change::DenyList => "deny-list",
             Change::Everything => "everything",
             Change::Material(_) => "identity",
-            Change::Ratchet => "ratchet",
+            Change::Ratchet | Change::Unreachable(_) => return,
         };
         let applied = match self.candidate(change).await {
             Ok(candidate) => self.apply(candidate).await,
@@ -223,7 +226,7 @@ impl Reloader {
                 };
                 self.with_config(config, feed)
             }
-            Change::Ratchet => self.with(None, None, None),
+            Change::Ratchet | Change::Unreachable(_) => self.with(None, None, None),
         }
     }
 

@@ -95,6 +95,7 @@ impl Shared {
                 clock: Arc::clone(&self.clock),
             },
             metrics: Arc::clone(&self.metrics),
+            ratchet: Arc::clone(&self.ratchet),
             refusals: Arc::clone(&self.refusals),
             limits: limits.clone(),
         }

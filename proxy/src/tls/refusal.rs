@@ -10,6 +10,7 @@ use rustls::PeerIncompatible;
 
 use super::with_causes;
 use crate::deny::{Denial, DenyReason};
+use crate::ratchet::Downgrade;
 
 /// A handshake that did not end in an established lane.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub(crate) struct TlsRefusal {
     pub(crate) denial: Denial,
     /// Who was refused, if that was proved; never an ID that was only claimed.
     pub(crate) peer: Option<SpiffeId>,
+    /// How it went back, if that is why.
+    pub(crate) downgrade: Option<Box<Downgrade>>,
     /// What the client offered; known only where we are the server and its hello could be read.
     pub(crate) hello: Option<ClientHello>,
 }
@@ -28,7 +31,17 @@ impl TlsRefusal {
         Self {
             denial: refused_peer(error),
             peer: error.proved_id().cloned(),
+            downgrade: None,
             hello: None,
+        }
+    }
+
+    /// A refusal of a peer that went back to classical key exchange.
+    pub(super) fn of_downgraded(downgrade: Downgrade, peer: &SpiffeId) -> Self {
+        let detail = format!("{peer}: {downgrade}");
+        Self {
+            downgrade: Some(Box::new(downgrade)),
+            ..Self::of_proved(Denial::with_detail(DenyReason::Downgraded, detail), peer)
         }
     }
 
@@ -37,6 +50,7 @@ impl TlsRefusal {
         Self {
             denial,
             peer: Some(peer.clone()),
+            downgrade: None,
             hello: None,
         }
     }
@@ -47,6 +61,7 @@ impl From<Denial> for TlsRefusal {
         Self {
             denial,
             peer: None,
+            downgrade: None,
             hello: None,
         }
     }

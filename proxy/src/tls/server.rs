@@ -46,7 +46,7 @@ impl TlsServer {
         let answers: Vec<(KxClass, Arc<ServerConfig>)> = classes
             .iter()
             .map(|(class, groups)| {
-                let tickets = (resumption == Resumption::On && class != KxClass::Classical)
+                let tickets = (resumption == Resumption::On && resumable(class, profile))
                     .then(|| side.server_tickets());
                 let config = server_config(
                     provider_for(groups, profile),
@@ -147,6 +147,16 @@ impl TlsServer {
             .find_map(|(class, config)| (*class == chosen).then_some(config))
             .unwrap_or(&self.strictest);
         (Arc::clone(config), groups.to_vec())
+    }
+}
+
+/// Whether sessions of a class may be resumed. Not where CNSA is asked of some peers only: a resumed handshake does
+/// not show again with what its peer signed. Where it is asked of all, nothing but ML-DSA-87 can have signed.
+fn resumable(class: KxClass, profile: SignatureProfile) -> bool {
+    match class {
+        KxClass::Classical => false,
+        KxClass::Cnsa => profile == SignatureProfile::Cnsa,
+        KxClass::PostQuantum => true,
     }
 }
 

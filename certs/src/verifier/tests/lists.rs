@@ -28,9 +28,9 @@ fn the_deny_list_outweighs_the_allow_list_and_names_the_proved_id() {
     assert_eq!(refusal(&other).reason(), "peer-denied");
 }
 
-/// What is asked for every request on a connection whose peer was identified long ago.
+/// What is asked when rules change under a connection whose peer was identified long ago.
 #[test]
-fn a_known_peer_is_judged_again_by_the_time_and_both_lists() {
+fn the_peer_of_an_open_connection_is_judged_by_both_lists_also_after_its_leaf_expired() {
     let domain = TestDomain::new("example.org");
     let clock = Arc::new(FixedClock::new(NOW));
     let allowed = allow(&["spiffe://example.org/agent"]);
@@ -41,16 +41,16 @@ fn a_known_peer_is_judged_again_by_the_time_and_both_lists() {
     let peer = verifier.identify(svid.chain(), Role::Client).unwrap();
     assert_eq!(peer.serial(), [0x80]);
 
-    let reason = |verifier: &PeerVerifier| match verifier.judge(&peer) {
+    let reason = |verifier: &PeerVerifier| match verifier.judge_open(svid.chain(), Role::Client) {
         Ok(()) => "accepted",
         Err(error) => error.reason(),
     };
     assert_eq!(reason(&verifier), "accepted");
-    for (at, expected) in [(10, "accepted"), (11, "expired"), (-11, "not-yet-valid")] {
+    for (at, expected) in [(10, "accepted"), (11, "accepted"), (-11, "not-yet-valid")] {
         clock.set(now_plus(at));
         assert_eq!(reason(&verifier), expected, "{at}");
     }
-    clock.set(NOW);
+    clock.set(now_plus(11));
     let denying = PeerVerifierConfig {
         denied: Arc::new(DenyList::parse(b"serial:80").unwrap()),
         ..config.clone()
