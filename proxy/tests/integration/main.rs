@@ -19,6 +19,7 @@ mod demo;
 mod drain;
 mod headers;
 mod hostile;
+mod kx;
 mod local;
 mod pool;
 mod process;

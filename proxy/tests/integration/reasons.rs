@@ -77,6 +77,7 @@ fn source(module: &str) -> &'static str {
         "audit" => include_str!("audit.rs"),
         "drain" => include_str!("drain.rs"),
         "hostile" => include_str!("hostile.rs"),
+        "kx" => include_str!("kx.rs"),
         "local" => include_str!("local.rs"),
         "pool" => include_str!("pool.rs"),
         "upstream_trust" => include_str!("upstream_trust.rs"),

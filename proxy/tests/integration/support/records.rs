@@ -46,6 +46,20 @@ impl Records {
         self.find(event, |record| record["event"] == event).await
     }
 
+    /// The record of the first connection that was opened with this peer.
+    pub(crate) async fn opened(&self, peer: &str) -> Value {
+        self.find(&format!("connection of {peer}"), |record| {
+            record["event"] == "connection.open" && record["peer"] == peer
+        })
+        .await
+    }
+
+    /// How many records there are of an event.
+    pub(crate) fn count(&self, event: &str) -> usize {
+        let all = self.all();
+        all.iter().filter(|record| record["event"] == event).count()
+    }
+
     /// The record of a connection that was refused for this reason.
     pub(crate) async fn refused(&self, reason: DenyReason) -> Value {
         let what = format!("connection.refused for {}", reason.code());

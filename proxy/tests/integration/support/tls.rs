@@ -12,18 +12,25 @@ use pqlane_certs::clock::SystemClock;
 use pqlane_certs::testing::{TestDomain, TestSvid, allow, bundles, provider, verifier_config};
 use pqlane_certs::verifier::PeerVerifier;
 use rustls::client::{ClientSessionMemoryCache, ResolvesClientCert, Resumption};
+use rustls::crypto::aws_lc_rs::kx_group;
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
-use rustls::{AlertDescription, ClientConfig, ServerConfig, SignatureScheme};
+use rustls::{AlertDescription, ClientConfig, HandshakeKind, ServerConfig, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-use super::http::{Body, Client, Version, serve};
+use super::http::{Body, Client, Version, raw_call, serve};
 use super::within;
 use super::world::World;
+
+/// What a client from before hybrid key exchange offers.
+pub(crate) const OLD: [&dyn SupportedKxGroup; 2] = [kx_group::X25519, kx_group::SECP256R1];
+/// What a client offers that was taught hybrid key exchange and puts it last.
+pub(crate) const CLASSICAL_FIRST: [&dyn SupportedKxGroup; 2] =
+    [kx_group::X25519, kx_group::X25519MLKEM768];
 
 /// One end of a TLS connection: what it shows, offers and accepts.
 #[derive(Clone)]
@@ -162,6 +169,31 @@ impl Peer {
         }
     }
 
+    /// Connects and says nothing: the handshake ends well, and then the other side closes properly.
+    pub(crate) async fn turned_away(&self, address: SocketAddr) -> HandshakeKind {
+        let own = self.clone().alpn("http/1.1");
+        let mut stream = own.connect(address).await.unwrap();
+        let kind = stream.get_ref().1.handshake_kind().unwrap();
+        let mut answer = Vec::new();
+        let end = within("goodbye", stream.read_to_end(&mut answer)).await;
+        assert!(end.is_ok() && answer.is_empty(), "{end:?} {answer:?}");
+        kind
+    }
+
+    /// One call on a connection of its own: how its handshake went and how many tickets came with the answer.
+    pub(crate) async fn call(&self, address: SocketAddr) -> OneCall {
+        let own = self.clone().alpn("http/1.1");
+        let mut stream = own.connect(address).await.unwrap();
+        let request = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let answer = raw_call(&mut stream, request).await;
+        let (_, connection) = stream.get_ref();
+        OneCall {
+            answer,
+            kind: connection.handshake_kind().unwrap(),
+            tickets: connection.tls13_tickets_received(),
+        }
+    }
+
     /// A lane server: hybrid TLS that does with each connection what the test says.
     pub(crate) async fn listen<H, F>(&self, handler: H) -> LaneServer
     where
@@ -210,6 +242,21 @@ impl Peer {
         let own = self.clone().alpn(alpn);
         own.listen(move |stream| serve(stream, version, handler.clone()))
             .await
+    }
+}
+
+/// A call that had a connection to itself.
+#[derive(Debug)]
+pub(crate) struct OneCall {
+    answer: String,
+    pub(crate) kind: HandshakeKind,
+    pub(crate) tickets: u32,
+}
+
+impl OneCall {
+    /// Whether it was answered by the workload.
+    pub(crate) fn is_ok(&self) -> bool {
+        self.answer.starts_with("HTTP/1.1 200")
     }
 }
 

@@ -4,14 +4,17 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use pqlane::app::{App, Ended};
 use pqlane::config::Config;
+use pqlane_certs::authority::KeyKind;
 use pqlane_certs::testing::{TestDomain, TestSvid};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::http::Client;
 use super::records::Records;
 use super::tls::Peer;
 use super::within;
@@ -35,9 +38,14 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with_key(KeyKind::EcdsaP256)
+    }
+
+    /// The same with a CA key of this kind.
+    pub(crate) fn with_key(kind: KeyKind) -> Self {
         let world = Self {
             directory: tempfile::tempdir().unwrap(),
-            domain: TestDomain::new("example.org"),
+            domain: TestDomain::with_key("example.org", kind),
             files: AtomicUsize::new(0),
         };
         world.write("bundle.pem", &world.domain.bundle_pem());
@@ -57,6 +65,11 @@ impl World {
     /// A good SVID of this domain.
     pub(crate) fn svid(&self, path: &str) -> TestSvid {
         self.domain.leaf(path).issue()
+    }
+
+    /// A good SVID of this domain with a key of this kind.
+    pub(crate) fn svid_of(&self, path: &str, kind: KeyKind) -> TestSvid {
+        self.domain.leaf(path).key(kind).issue()
     }
 
     /// The agent without its sidecar: a TLS end that speaks for itself.
@@ -158,6 +171,12 @@ impl<'w> Setup<'w> {
         self
     }
 
+    /// A field of no table.
+    pub(crate) fn field(mut self, line: &str) -> Self {
+        self.top.insert_str(0, &format!("{line}\n"));
+        self
+    }
+
     /// An admin listener on a port of its own.
     pub(crate) fn admin(self) -> Self {
         self.table("[admin]\nlisten = \"127.0.0.1:0\"")
@@ -254,6 +273,28 @@ impl Sidecar {
     pub(crate) fn listener(&self, name: &str) -> SocketAddr {
         let found = self.addresses.iter().find(|(own, _)| own == name);
         found.unwrap().1.parse().unwrap()
+    }
+
+    /// A figure on its admin listener, by name and labels; 0 while there is none.
+    pub(crate) async fn figure(&self, name: &str) -> u64 {
+        let mut admin = Client::http1(self.listener("admin")).await;
+        let metrics = admin.get("/metrics").await;
+        let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until so many changes have been taken in since it started.
+    pub(crate) async fn has_reloaded(&self, times: u64) {
+        let applied = "pqlane_reloads_total{outcome=\"applied\"}";
+        within("change to be applied", async {
+            let mut often = tokio::time::interval(Duration::from_millis(10));
+            while self.figure(applied).await < times {
+                often.tick().await;
+            }
+        })
+        .await;
     }
 
     /// Asks it to stop.
