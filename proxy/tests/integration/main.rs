@@ -23,6 +23,7 @@ mod kx;
 mod local;
 mod pool;
 mod process;
+mod ratchet;
 mod reasons;
 mod streaming;
 mod upstream_trust;

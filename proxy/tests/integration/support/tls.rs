@@ -169,10 +169,17 @@ impl Peer {
         }
     }
 
-    /// Connects and says nothing: the handshake ends well, and then the other side closes properly.
+    /// Connects: the handshake ends well, and then the other side closes properly, whether a request comes or not.
     pub(crate) async fn turned_away(&self, address: SocketAddr) -> HandshakeKind {
+        self.told_goodbye(address, b"").await;
+        self.told_goodbye(address, b"GET /refused HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+    }
+
+    async fn told_goodbye(&self, address: SocketAddr, request: &[u8]) -> HandshakeKind {
         let own = self.clone().alpn("http/1.1");
         let mut stream = own.connect(address).await.unwrap();
+        stream.write_all(request).await.unwrap();
         let kind = stream.get_ref().1.handshake_kind().unwrap();
         let mut answer = Vec::new();
         let end = within("goodbye", stream.read_to_end(&mut answer)).await;
