@@ -11,6 +11,7 @@ mod kx;
 mod listener;
 mod origin;
 mod problem;
+mod schema;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ use kx::Kx;
 use listener::{Names, resolve_inbound, resolve_outbound};
 use origin::Origin;
 pub use problem::{ConfigError, FieldProblem, Place};
+pub use schema::schema;
 
 /// A configuration that can be started.
 #[derive(Debug, Clone)]

@@ -2,68 +2,90 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Bounds on time, size and number. Configured in the table `[limits]`; what is not named keeps its default.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// From the first byte of a TLS exchange to its end, on either side.
     #[serde(with = "seconds", rename = "tls_handshake_seconds")]
+    #[schemars(with = "u32", range(min = 1))]
     pub tls_handshake: Duration,
     /// TLS handshakes under way at once, over all listeners.
+    #[schemars(range(min = 1))]
     pub handshakes_in_flight: usize,
     /// From the first byte of a request's head to its last.
     #[serde(with = "seconds", rename = "request_head_seconds")]
+    #[schemars(with = "u32", range(min = 1))]
     pub request_head: Duration,
     /// Size of a request's or response's head, and of an HTTP/2 header list. An HTTP/1 head also has at most
     /// 100 fields.
+    #[schemars(range(min = 8192))]
     pub head_bytes: u32,
     /// How long a connection without any request on it may stay.
     #[serde(with = "seconds", rename = "connection_idle_seconds")]
+    #[schemars(with = "u32", range(min = 1))]
     pub connection_idle: Duration,
     /// Connections accepted at once by one listener; more wait in the kernel's queue.
+    #[schemars(range(min = 1))]
     pub connections_per_listener: usize,
     /// Connections one SPIFFE ID may hold.
+    #[schemars(range(min = 1))]
     pub connections_per_peer: usize,
     /// Calls one SPIFFE ID may have open over all its connections.
+    #[schemars(range(min = 1))]
     pub calls_per_peer: usize,
     /// HTTP/2 streams open at once on one connection, towards us and from us.
+    #[schemars(range(min = 1))]
     pub h2_streams: u32,
     /// HTTP/2 flow-control window of one stream. A connection's window is this times `h2_streams`, so that
     /// streams nobody reads cannot hold up the others.
+    #[schemars(range(min = 65535))]
     pub h2_stream_window_bytes: u32,
     /// Bytes buffered per HTTP/2 stream while the peer's window is closed.
+    #[schemars(range(min = 1))]
     pub h2_send_buffer_bytes: usize,
     /// HTTP/2 streams a peer may reset before they were served, before its connection is closed.
+    #[schemars(range(min = 1))]
     pub h2_pending_resets: usize,
     /// Interval of HTTP/2 PINGs that find dead peers.
     #[serde(with = "seconds", rename = "h2_ping_seconds")]
+    #[schemars(with = "u32", range(min = 1))]
     pub h2_ping: Duration,
     /// How long a PING may stay unanswered.
     #[serde(with = "seconds", rename = "h2_ping_timeout_seconds")]
+    #[schemars(with = "u32", range(min = 1))]
     pub h2_ping_timeout: Duration,
     /// From asking for an upstream connection to having one, TLS included.
     #[serde(with = "seconds", rename = "upstream_connect_seconds")]
+    #[schemars(with = "u32", range(min = 1))]
     pub upstream_connect: Duration,
     /// Connections to one upstream.
+    #[schemars(range(min = 1))]
     pub upstream_connections: usize,
     /// HTTP/1.1 connections to one upstream that are kept without a request on them.
     pub upstream_idle_connections: usize,
     /// How long such a connection is used again, unless the upstream's `Keep-Alive` says less.
     #[serde(with = "seconds", rename = "upstream_idle_seconds")]
+    #[schemars(with = "u32")]
     pub upstream_idle: Duration,
     /// Audit records waiting to be written, before new calls are denied.
+    #[schemars(range(min = 1))]
     pub audit_queue_records: usize,
     /// From the signal to stop until what still runs is cut.
     #[serde(with = "seconds", rename = "drain_seconds")]
+    #[schemars(with = "u32")]
     pub drain: Duration,
     /// How long a stream may last whose connection has outlived an SVID under it. It lasts no longer than both ends
     /// hold a valid one.
     #[serde(with = "seconds", rename = "stream_max_age_seconds")]
+    #[schemars(with = "u32")]
     pub stream_max_age: Duration,
     /// Time between two looks at files that are watched.
     #[serde(with = "milliseconds", rename = "file_watch_milliseconds")]
+    #[schemars(with = "u32", range(min = 20))]
     pub file_watch: Duration,
     /// Verified certificate chains that are remembered.
     pub verified_chains: usize,
@@ -75,6 +97,7 @@ pub struct Limits {
     pub refusal_sources: usize,
     /// Shortest and longest pause after a failed accept (out of file descriptors).
     #[serde(with = "milliseconds", rename = "accept_backoff_milliseconds")]
+    #[schemars(with = "u32", range(min = 1))]
     pub accept_backoff: Duration,
 }
 
@@ -210,20 +233,30 @@ impl Limits {
 mod seconds {
     use std::time::Duration;
 
-    use serde::{Deserialize, Deserializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         u32::deserialize(from).map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    // For the default values in the schema of the file.
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        time.as_secs().serialize(to)
     }
 }
 
 mod milliseconds {
     use std::time::Duration;
 
-    use serde::{Deserialize, Deserializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         u32::deserialize(from).map(|millis| Duration::from_millis(millis.into()))
+    }
+
+    // For the default values in the schema of the file.
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        time.as_millis().serialize(to)
     }
 }
 

@@ -1,4 +1,6 @@
-//! Configuration exactly as written.
+//! Configuration exactly as written. Its doc comments are what `pqlane check --schema` says of each field.
+
+mod kx_policy;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -7,16 +9,19 @@ use std::path::PathBuf;
 use http::uri::Authority;
 use pqlane_certs::source::{Endpoint, EndpointError};
 use pqlane_certs::spiffe_id::{IdPattern, SpiffeId, TrustDomain};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
 use super::address::{ListenAddress, PeerAddress, WorkloadAddress};
+use super::schema::{IdPatternText, KxGroupText, SpiffeIdText, TrustDomainText};
 use crate::limits::Limits;
 use crate::ratchet::OnDowngrade;
 use crate::record::OnFailure;
+pub use kx_policy::{Date, FileKxPolicy};
 
 /// The whole file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
     /// Who we are; without it, what the SPIFFE Workload API at `SPIFFE_ENDPOINT_SOCKET` says.
@@ -24,10 +29,12 @@ pub struct FileConfig {
     pub identity: FileIdentity,
     /// Further identities, by the name that listeners choose them by.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, FileIdentity>")]
     pub identities: BTreeMap<String, Spanned<FileIdentity>>,
     /// Bundle file of each trust domain, with the CRLs of its issuers if it has any. Not with the Workload API,
     /// which brings them.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<TrustDomainText, PathBuf>")]
     pub trust: BTreeMap<TrustDomain, PathBuf>,
     /// Key exchange.
     #[serde(default)]
@@ -46,6 +53,7 @@ pub struct FileConfig {
     pub workers: Option<NonZeroUsize>,
     /// Bounds.
     #[serde(default = "default_limits")]
+    #[schemars(with = "Limits")]
     pub limits: Spanned<Limits>,
     /// Listeners for peers.
     #[serde(default)]
@@ -56,16 +64,19 @@ pub struct FileConfig {
 }
 
 /// The table `[identity]`, and each of `[identities.NAME]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FileIdentity {
     /// PEM chain of the SVID, leaf first.
+    #[schemars(with = "Option<PathBuf>")]
     pub svid: Option<Spanned<PathBuf>>,
     /// PEM key of the leaf.
     pub key: Option<PathBuf>,
     /// SPIFFE Workload API that brings SVIDs and bundles; only in `[identity]`.
+    #[schemars(with = "Option<WrittenEndpoint>")]
     pub workload_api: Option<Spanned<WrittenEndpoint>>,
     /// Which of the SVIDs that the Workload API brings, by its ID.
+    #[schemars(with = "Option<SpiffeIdText>")]
     pub spiffe_id: Option<Spanned<SpiffeId>>,
     /// Which of them, by its hint.
     pub hint: Option<String>,
@@ -92,12 +103,13 @@ impl<'de> Deserialize<'de> for WrittenEndpoint {
 }
 
 /// The table `[tls]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FileTls {
     /// What key exchange is asked for, where neither listener nor peer says otherwise.
     pub kx_policy: FileKxPolicy,
     /// Post-quantum groups, most preferred first.
+    #[schemars(with = "Option<Vec<KxGroupText>>")]
     pub kx_groups: Option<Spanned<Vec<String>>>,
     /// What happens to a peer that has shown hybrid key exchange and comes back with classical.
     pub ratchet: OnDowngrade,
@@ -116,76 +128,19 @@ impl Default for FileTls {
     }
 }
 
-/// What key exchange is asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FileKxPolicy {
-    /// As `prefer-hybrid` before this date (0:00 UTC), as `require-hybrid` from it on.
-    AllowClassicalUntil(Date),
-    /// CNSA 2.0: MLKEM1024 or SecP384r1MLKEM1024, AES-256, ML-DSA-87.
-    Cnsa,
-    /// Hybrid with whoever can, classical with others.
-    PreferHybrid,
-    /// Hybrid only.
-    #[default]
-    RequireHybrid,
-}
-
-impl std::str::FromStr for FileKxPolicy {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        let until = text.strip_prefix("allow-classical-until=");
-        match (text, until) {
-            ("cnsa", _) => Ok(Self::Cnsa),
-            ("prefer-hybrid", _) => Ok(Self::PreferHybrid),
-            ("require-hybrid", _) => Ok(Self::RequireHybrid),
-            (_, Some(date)) => date
-                .parse()
-                .map(Self::AllowClassicalUntil)
-                .map_err(|_not_a_date| "a date is accepted, such as 2027-01-01"),
-            (_, None) => Err(
-                "accepted are require-hybrid, prefer-hybrid, allow-classical-until=DATE and cnsa",
-            ),
-        }
-    }
-}
-
-/// A date, as in `2027-01-01`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Date(pub time::Date);
-
-impl<'de> Deserialize<'de> for Date {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let written = toml::value::Datetime::deserialize(from)?;
-        match (written.date, written.time) {
-            (Some(date), None) => date.to_string().parse().map_err(de::Error::custom),
-            _ => Err(de::Error::custom("a date is accepted, such as 2027-01-01")),
-        }
-    }
-}
-
-impl std::str::FromStr for Date {
-    type Err = time::error::Parse;
-
-    fn from_str(text: &str) -> Result<Self, time::error::Parse> {
-        let form = time::macros::format_description!("[year]-[month]-[day]");
-        time::Date::parse(text, form).map(Self)
-    }
-}
-
 /// A rule for some peers, `[[inbound.peer]]` or `[[outbound.peer]]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilePeerRule {
     /// Whom it is about; the first rule that matches holds.
+    #[schemars(with = "IdPatternText")]
     pub id: IdPattern,
     /// What key exchange is asked of them.
     pub kx_policy: FileKxPolicy,
 }
 
 /// The table `[revocation]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FileRevocation {
     /// SPIFFE IDs, trust domains and serials, one a line.
@@ -193,7 +148,7 @@ pub struct FileRevocation {
 }
 
 /// The table `[audit]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FileAudit {
     /// `"stdout"` or a file.
@@ -228,31 +183,38 @@ impl<'de> Deserialize<'de> for AuditTarget {
 }
 
 /// The table `[admin]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileAdmin {
     /// Loopback address or Unix socket.
+    #[schemars(with = "ListenAddress")]
     pub listen: Spanned<ListenAddress>,
 }
 
 /// One `[[inbound]]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileInbound {
     /// Label in records and metrics.
+    #[schemars(with = "Option<String>")]
     pub name: Option<Spanned<String>>,
     /// Where peers connect to.
+    #[schemars(with = "ListenAddress")]
     pub listen: Spanned<ListenAddress>,
     /// Where calls go.
+    #[schemars(with = "WorkloadAddress")]
     pub workload: Spanned<WorkloadAddress>,
     /// Where gRPC calls go, if elsewhere.
+    #[schemars(with = "Option<WorkloadAddress>")]
     pub grpc_workload: Option<Spanned<WorkloadAddress>>,
     /// Permits a workload on another machine, in plaintext.
     #[serde(default)]
     pub insecure_remote_workload: bool,
     /// Peers that may use the listener.
+    #[schemars(with = "Vec<IdPatternText>", length(min = 1))]
     pub allow: Spanned<Vec<IdPattern>>,
     /// In whose name the listener answers: one of `[identities]`.
+    #[schemars(with = "Option<String>")]
     pub identity: Option<Spanned<String>>,
     /// What key exchange is asked for, if not that of `[tls]`.
     pub kx_policy: Option<FileKxPolicy>,
@@ -268,29 +230,35 @@ pub struct FileInbound {
 }
 
 /// One `[[inbound.route]]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilePathRoute {
     /// The path, and all below it.
+    #[schemars(with = "String")]
     pub path: Spanned<String>,
     /// Peers that may call it.
+    #[schemars(with = "Vec<IdPatternText>", length(min = 1))]
     pub allow: Spanned<Vec<IdPattern>>,
 }
 
 /// One `[[outbound]]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileOutbound {
     /// Label in records and metrics.
+    #[schemars(with = "Option<String>")]
     pub name: Option<Spanned<String>>,
     /// Where the local workload connects to.
+    #[schemars(with = "ListenAddress")]
     pub listen: Spanned<ListenAddress>,
     /// Permits a listener that other machines reach, in plaintext.
     #[serde(default)]
     pub insecure_remote_listen: bool,
     /// In whose name calls leave: one of `[identities]`.
+    #[schemars(with = "Option<String>")]
     pub identity: Option<Spanned<String>>,
     /// The user that may connect to a Unix socket; by default the one we run as.
+    #[schemars(with = "Option<u32>")]
     pub uid: Option<Spanned<u32>>,
     /// Programs that may connect to a Unix socket, and in whose name each calls; nobody else then.
     #[serde(default)]
@@ -301,11 +269,14 @@ pub struct FileOutbound {
     #[serde(default)]
     pub peer: Vec<FilePeerRule>,
     /// Peer of the default route.
+    #[schemars(with = "Option<PeerAddress>")]
     pub connect: Option<Spanned<PeerAddress>>,
     /// SPIFFE IDs that may answer there.
+    #[schemars(with = "Option<Vec<IdPatternText>>", length(min = 1))]
     pub peers: Option<Spanned<Vec<IdPattern>>>,
     /// Authority that the peer sees; by default `connect`.
     #[serde(default, deserialize_with = "optional_authority")]
+    #[schemars(with = "Option<WrittenAuthority>")]
     pub authority: Option<Authority>,
     /// Further routes.
     #[serde(default)]
@@ -313,28 +284,33 @@ pub struct FileOutbound {
 }
 
 /// One `[[outbound.process]]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileProcess {
     /// The program's file.
+    #[schemars(with = "PathBuf")]
     pub executable: Spanned<PathBuf>,
     /// The user it runs as, if that matters.
     pub uid: Option<u32>,
     /// In whose name it calls: one of `[identities]`.
+    #[schemars(with = "String")]
     pub identity: Spanned<String>,
 }
 
 /// One `[[outbound.route]]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilePeer {
     /// Asked for as `NAME.localhost`.
+    #[schemars(with = "Option<String>")]
     pub name: Option<Spanned<String>>,
     /// Asked for as clients of a proxy do, and seen by the peer.
     pub authority: Option<WrittenAuthority>,
     /// The peer.
+    #[schemars(with = "PeerAddress")]
     pub connect: Spanned<PeerAddress>,
     /// SPIFFE IDs that may answer there.
+    #[schemars(with = "Vec<IdPatternText>", length(min = 1))]
     pub peers: Spanned<Vec<IdPattern>>,
     /// What key exchange is asked for, if not that of the listener.
     pub kx_policy: Option<FileKxPolicy>,

@@ -5,10 +5,11 @@ use std::fmt;
 
 use pqlane_certs::clock::Rfc3339;
 use rustls::pki_types::UnixTime;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What is done about a downgraded peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDowngrade {
     /// It is served, and the downgrade is logged and counted.

@@ -25,5 +25,6 @@ mod pool;
 mod process;
 mod ratchet;
 mod reasons;
+mod schema;
 mod streaming;
 mod upstream_trust;
