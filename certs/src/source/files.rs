@@ -66,7 +66,8 @@ impl FileSource {
         let mut svids = Vec::with_capacity(self.svids.len());
         for files in &self.svids {
             let svid = files.load(provider, &mut warnings)?;
-            self.check_svid(files, &svid, &bundles, provider, clock)?;
+            let warning = self.check_svid(files, &svid, &bundles, provider, clock)?;
+            warnings.extend(warning);
             svids.push(NamedSvid::new(svid, files.name.clone()));
         }
         match svids.is_empty() {
@@ -107,13 +108,13 @@ impl FileSource {
         bundles: &TrustBundles,
         provider: &CryptoProvider,
         clock: &dyn Clock,
-    ) -> Result<(), SourceError> {
+    ) -> Result<Option<SourceWarning>, SourceError> {
         let now = clock.now();
         svid.check_valid_at(now)
             .map_err(|source| files.time_error(svid, source))?;
         let own = svid.id().trust_domain();
         let Some((_, bundle_path)) = self.bundles.iter().find(|(name, _)| name == own) else {
-            return Ok(());
+            return Ok(None);
         };
         let refused = |source| SourceError::Refused {
             path: files.svid_path.clone(),
@@ -123,9 +124,12 @@ impl FileSource {
         let chain = PresentedChain::split(&svid.certified_key().cert).map_err(refused)?;
         let algorithms = &provider.signature_verification_algorithms;
         for role in [Role::Client, Role::Server] {
-            verifier::verify(&chain, role, bundles, algorithms, now).map_err(refused)?;
+            if let Err(refusal) = verifier::verify(&chain, role, bundles, algorithms, now) {
+                let warning = SourceWarning::of_own_svid(svid.id(), &refusal);
+                return warning.map_or_else(|| Err(refused(refusal)), |warning| Ok(Some(warning)));
+            }
         }
-        Ok(())
+        Ok(None)
     }
 }
 

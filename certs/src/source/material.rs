@@ -140,13 +140,14 @@ impl Unchecked {
     /// The material, if all of it can be used now: at least one SVID, no hint twice, and each SVID accepted by
     /// our own verifier, in both TLS roles, under the bundle of its own trust domain.
     pub(super) fn check(
-        self,
+        mut self,
         provider: &CryptoProvider,
         clock: &dyn Clock,
     ) -> Result<Material, MaterialError> {
         check_hints(&self.svids)?;
         for named in &self.svids {
-            check_svid(&named.svid, &self.bundles, provider, clock)?;
+            let warning = check_svid(&named.svid, &self.bundles, provider, clock)?;
+            self.warnings.extend(warning);
         }
         Ok(Material {
             svids: self.svids,
@@ -176,7 +177,7 @@ fn check_svid(
     bundles: &TrustBundles,
     provider: &CryptoProvider,
     clock: &dyn Clock,
-) -> Result<(), MaterialError> {
+) -> Result<Option<SourceWarning>, MaterialError> {
     let refused = |source| MaterialError::Refused {
         id: svid.id().clone(),
         source: Box::new(source),
@@ -184,9 +185,12 @@ fn check_svid(
     let chain = PresentedChain::split(&svid.certified_key().cert).map_err(refused)?;
     let algorithms = &provider.signature_verification_algorithms;
     for role in [Role::Client, Role::Server] {
-        verifier::verify(&chain, role, bundles, algorithms, clock.now()).map_err(refused)?;
+        if let Err(refusal) = verifier::verify(&chain, role, bundles, algorithms, clock.now()) {
+            let warning = SourceWarning::of_own_svid(svid.id(), &refusal);
+            return warning.map_or_else(|| Err(refused(refusal)), |warning| Ok(Some(warning)));
+        }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Why material cannot be used. Positions count from 1.
