@@ -1,6 +1,7 @@
 //! What key exchange is asked of each peer of a listener or a route.
 
 use pqlane_certs::spiffe_id::{IdPattern, SpiffeId};
+use pqlane_handshake::provider::SignatureProfile;
 use pqlane_handshake::{KxPolicy, Negotiated, PolicyBreach, Requirement};
 use rustls::pki_types::UnixTime;
 
@@ -48,6 +49,15 @@ impl PeerPolicies {
         match taken_to_cnsa {
             true => Ok(()),
             false => policy.judge(negotiated, now),
+        }
+    }
+
+    /// The suites and signatures of a handshake with any of these peers: CNSA's only if nobody is excepted from it.
+    pub(crate) fn profile(&self) -> SignatureProfile {
+        let is_cnsa = |policy: &KxPolicy| policy.requirement() == Requirement::Cnsa;
+        match self.all().all(is_cnsa) {
+            true => SignatureProfile::Cnsa,
+            false => SignatureProfile::Any,
         }
     }
 

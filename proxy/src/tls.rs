@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pqlane_certs::clock::Clock;
+use pqlane_certs::spiffe_id::SpiffeId;
 use pqlane_certs::svid::X509Svid;
 use pqlane_certs::verifier::{PeerError, PeerIdentity, PeerVerifier, Role};
 use pqlane_handshake::client_hello::ClientHello;
 use pqlane_handshake::kx::{Group, Strength};
 use pqlane_handshake::observation::Observation;
 use pqlane_handshake::resumption::{ClientTickets, DEFAULT_CLIENT_TICKETS, ServerTickets};
-use pqlane_handshake::{HandshakeSummary, Negotiated, Side};
+use pqlane_handshake::{HandshakeSummary, Negotiated, Requirement, Side};
 use rustls::CommonState;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::time_provider::TimeProvider;
@@ -82,6 +83,8 @@ pub(crate) struct TlsSide {
     pub(crate) policies: PeerPolicies,
     /// Judges peers.
     pub(crate) verifier: Arc<PeerVerifier>,
+    /// Judges once more those of whom CNSA is asked, by its algorithms alone.
+    pub(crate) cnsa_verifier: Arc<PeerVerifier>,
     /// Remembers who showed hybrid key exchange.
     pub(crate) ratchet: Arc<Ratchet>,
     /// Remembers who proved what.
@@ -190,7 +193,6 @@ impl TlsSide {
             peer_scheme: summary.peer_scheme,
         };
         let identity = self
-            .verifier
             .identify(&chain, role)
             .map_err(|error| TlsRefusal::of_peer(&error))?;
         let peer = LanePeer {
@@ -217,10 +219,31 @@ impl TlsSide {
     /// # Errors
     /// The [`Denial`] that a new handshake of it would meet.
     pub(crate) fn judge_again(&self, peer: &LanePeer) -> Result<(), Denial> {
+        let cnsa = self.asks_for_cnsa(peer.identity.spiffe_id());
         self.verifier
             .judge_open(&peer.chain, peer.role)
+            .and_then(|()| match cnsa {
+                true => self.cnsa_verifier.judge_open(&peer.chain, peer.role),
+                false => Ok(()),
+            })
             .map_err(|error| refused_peer(&error))?;
         self.judge_kx(peer)
+    }
+
+    fn identify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        role: Role,
+    ) -> Result<PeerIdentity, PeerError> {
+        let identity = self.verifier.identify(chain, role)?;
+        match self.asks_for_cnsa(identity.spiffe_id()) {
+            true => self.cnsa_verifier.identify(chain, role),
+            false => Ok(identity),
+        }
+    }
+
+    fn asks_for_cnsa(&self, peer: &SpiffeId) -> bool {
+        self.policies.of(peer).requirement() == Requirement::Cnsa
     }
 
     fn judge_kx(&self, peer: &LanePeer) -> Result<(), Denial> {

@@ -132,11 +132,7 @@ impl Builder<'_> {
         policies: &PeerPolicies,
         allowed: &AllowList,
     ) -> Result<TlsSide, BuildError> {
-        let profile = match policies.otherwise().requirement() {
-            Requirement::Cnsa => SignatureProfile::Cnsa,
-            _ => SignatureProfile::Any,
-        };
-        if profile == SignatureProfile::Cnsa
+        if policies.otherwise().requirement() == Requirement::Cnsa
             && own
                 .certified_key()
                 .key
@@ -149,19 +145,21 @@ impl Builder<'_> {
             policy.prove_available()?;
         }
         let shared = self.shared;
-        let verifier = PeerVerifier::new(PeerVerifierConfig {
-            bundles: Arc::clone(self.ingredients.material.bundles()),
-            allowed: allowed.clone(),
-            denied: Arc::clone(&self.ingredients.denied),
-            algorithms: provider_for(policies.otherwise().groups(), profile)
-                .signature_verification_algorithms,
-            clock: Arc::clone(&shared.clock),
-            cache: Arc::clone(&shared.chains),
-        });
+        let verifier = |profile| {
+            PeerVerifier::new(PeerVerifierConfig {
+                bundles: Arc::clone(self.ingredients.material.bundles()),
+                allowed: allowed.clone(),
+                denied: Arc::clone(&self.ingredients.denied),
+                algorithms: provider_for(&[], profile).signature_verification_algorithms,
+                clock: Arc::clone(&shared.clock),
+                cache: Arc::clone(&shared.chains),
+            })
+        };
         Ok(TlsSide {
             own,
             policies: policies.clone(),
-            verifier: Arc::new(verifier),
+            verifier: Arc::new(verifier(policies.profile())),
+            cnsa_verifier: Arc::new(verifier(SignatureProfile::Cnsa)),
             ratchet: Arc::clone(&shared.ratchet),
             proofs: Arc::clone(&shared.proofs),
             clock: Arc::clone(&shared.clock),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use pqlane_handshake::Side;
 use pqlane_handshake::client_config::{client_config, with_tickets};
 use pqlane_handshake::kx::Group;
 use pqlane_handshake::observation::Observation;
-use pqlane_handshake::provider::{SignatureProfile, provider_for};
+use pqlane_handshake::provider::provider_for;
 use pqlane_handshake::resumption::ClientTickets;
-use pqlane_handshake::{Requirement, Side};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -43,10 +43,7 @@ impl TlsClient {
             merge(&mut strict, policy.groups());
             merge(&mut classical, policy.classical_groups());
         }
-        let profile = match side.policies.otherwise().requirement() {
-            Requirement::Cnsa => SignatureProfile::Cnsa,
-            _ => SignatureProfile::Any,
-        };
+        let profile = side.policies.profile();
         let config = |groups: &[&'static Group]| {
             let config = client_config(
                 provider_for(groups, profile),

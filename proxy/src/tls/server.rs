@@ -8,7 +8,7 @@ use pqlane_handshake::kx::{Group, Strength};
 use pqlane_handshake::observation::{Observation, TicketRule};
 use pqlane_handshake::provider::{SignatureProfile, provider_for};
 use pqlane_handshake::server_config::server_config;
-use pqlane_handshake::{KxClass, KxClasses, Requirement, Side};
+use pqlane_handshake::{KxClass, KxClasses, Side};
 use rustls::ServerConfig;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -39,10 +39,7 @@ impl TlsServer {
     pub(crate) fn new(side: TlsSide, resumption: Resumption) -> Result<Self, rustls::Error> {
         let policies: Vec<_> = side.policies.all().collect();
         let classes = KxClasses::of(&policies);
-        let profile = match side.policies.otherwise().requirement() {
-            Requirement::Cnsa => SignatureProfile::Cnsa,
-            _ => SignatureProfile::Any,
-        };
+        let profile = side.policies.profile();
         let answers: Vec<(KxClass, Arc<ServerConfig>)> = classes
             .iter()
             .map(|(class, groups)| {
@@ -150,8 +147,9 @@ impl TlsServer {
     }
 }
 
-/// Whether sessions of a class may be resumed. Not where CNSA is asked of some peers only: a resumed handshake does
-/// not show again with what its peer signed. Where it is asked of all, nothing but ML-DSA-87 can have signed.
+/// Whether sessions of a class may be resumed. A resumed handshake does not show again with what its peer signed: where
+/// CNSA is asked of some peers only, whoever was refused for that would come in with the ticket that it got before it
+/// was judged. Where it is asked of all, nothing but ML-DSA-87 can have signed.
 fn resumable(class: KxClass, profile: SignatureProfile) -> bool {
     match class {
         KxClass::Classical => false,
