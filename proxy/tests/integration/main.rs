@@ -14,6 +14,7 @@ mod access;
 mod admin;
 mod audit;
 mod carried;
+mod cnsa;
 #[cfg(feature = "demo")]
 mod demo;
 mod drain;

@@ -36,6 +36,8 @@ pub(crate) const CLASSICAL_FIRST: [&dyn SupportedKxGroup; 2] =
 #[derive(Clone)]
 pub(crate) struct Peer {
     key: Option<Arc<CertifiedKey>>,
+    /// One for all its connections: a client offers a ticket only with the resolver that it got it with.
+    resolver: Arc<dyn ResolvesClientCert>,
     provider: Arc<CryptoProvider>,
     verifier: Arc<PeerVerifier>,
     alpn: Vec<Vec<u8>>,
@@ -45,8 +47,10 @@ pub(crate) struct Peer {
 impl Peer {
     /// An end that shows this, whatever it is, and accepts all of the world's domain.
     pub(crate) fn new(world: &World, svid: &TestSvid) -> Self {
+        let key = svid.certified_key(&provider());
         Self {
-            key: Some(svid.certified_key(&provider())),
+            resolver: Arc::new(SingleCertAndKey::from(Arc::clone(&key))),
+            key: Some(key),
             provider: Arc::new(provider()),
             verifier: verifier(&world.domain, "spiffe://example.org/**"),
             alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -57,6 +61,7 @@ impl Peer {
     /// Shows no certificate.
     pub(crate) fn without_certificate(mut self) -> Self {
         self.key = None;
+        self.resolver = Arc::new(Nothing);
         self
     }
 
@@ -64,7 +69,9 @@ impl Peer {
     pub(crate) fn showing_bytes(mut self, leaf: &[u8]) -> Self {
         let own = self.key.as_ref().unwrap();
         let chain = vec![CertificateDer::from(leaf.to_vec())];
-        self.key = Some(Arc::new(CertifiedKey::new(chain, Arc::clone(&own.key))));
+        let key = Arc::new(CertifiedKey::new(chain, Arc::clone(&own.key)));
+        self.resolver = Arc::new(SingleCertAndKey::from(Arc::clone(&key)));
+        self.key = Some(key);
         self
     }
 
@@ -96,16 +103,12 @@ impl Peer {
     }
 
     fn client_config(&self) -> ClientConfig {
-        let resolver: Arc<dyn ResolvesClientCert> = match &self.key {
-            Some(key) => Arc::new(SingleCertAndKey::from(Arc::clone(key))),
-            None => Arc::new(Nothing),
-        };
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&TLS13])
             .unwrap()
             .dangerous()
             .with_custom_certificate_verifier(self.verifier.clone())
-            .with_client_cert_resolver(resolver);
+            .with_client_cert_resolver(Arc::clone(&self.resolver));
         config.alpn_protocols = self.alpn.clone();
         config.resumption = match &self.resumption {
             Some(tickets) => Resumption::store(tickets.clone()),
