@@ -74,7 +74,8 @@ struct SharedConnection {
 
 impl SharedConnection {
     fn has_room(&self) -> bool {
-        self.streams.load(Ordering::Relaxed) < self.max_streams
+        let cut = self.lane.as_ref().is_some_and(|lane| lane.cut().is_some());
+        !cut && self.streams.load(Ordering::Relaxed) < self.max_streams
     }
 }
 
@@ -149,11 +150,18 @@ impl Upstream {
         }
     }
 
-    /// Takes note of a lane connection that is open.
-    fn opened(&self, lane: &Arc<Lane>) {
+    /// Takes note of a lane connection that is open. The rules may have changed while it was made: noted first and
+    /// judged second, it is seen by a change that comes now, or sees it.
+    fn opened(&self, lane: &Arc<Lane>, made_by: &LaneConnector) {
         let mut lanes = self.lanes();
         lanes.retain(|lane| lane.strong_count() > 0);
         lanes.push(Arc::downgrade(lane));
+        drop(lanes);
+        if let Connector::Lane(now) = &**self.connector.now()
+            && !std::ptr::eq(&**now, made_by)
+        {
+            now.judge_again(lane);
+        }
     }
 
     /// Gives no further call to a lane connection; opens another if it still carries some.

@@ -105,7 +105,7 @@ impl LaneConnector {
         } = established;
         let lifetime = self.tls.lifetime(&peer, Retires::First);
         let lane = Arc::new(Lane::new(peer, lifetime, members));
-        upstream.opened(&lane);
+        upstream.opened(&lane, self);
         let held = held.map(|held| (held, closing));
         let limits = &upstream.limits;
         start(
@@ -121,9 +121,10 @@ impl LaneConnector {
 
     /// Cuts a connection whose peer the rules of now refuse.
     pub(super) fn judge_again(&self, lane: &Lane) {
-        if let Err(denial) = self.tls.judge_again(lane.peer()) {
+        if let Err(denial) = self.tls.judge_again(lane.peer())
+            && lane.pull(PullCause::NoLongerAllowed)
+        {
             self.log.cut(lane.peer(), &denial);
-            lane.pull(PullCause::NoLongerAllowed);
         }
     }
 }

@@ -85,11 +85,13 @@ impl Lane {
         self.pulled.cause()
     }
 
-    /// Cuts it.
-    pub(super) fn pull(&self, cause: PullCause) {
-        if self.pulled.set(cause) {
+    /// Cuts it. Tells whether that is new.
+    pub(super) fn pull(&self, cause: PullCause) -> bool {
+        let first = self.pulled.set(cause);
+        if first {
             self.cut.notify_one();
         }
+        first
     }
 
     /// Drives the connection while it may live. Before a leaf expires under it another is opened in its place,
@@ -117,7 +119,9 @@ impl Lane {
                             asked = Some(Instant::now());
                             upstream.succeed(self);
                         }
-                        Age::Over => self.pull(PullCause::SvidExpired),
+                        Age::Over => {
+                            self.pull(PullCause::SvidExpired);
+                        }
                     }
                 }
                 () = self.lifetime.until_proof_is_needed(asked), if age == Age::Retiring => {
