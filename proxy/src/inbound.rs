@@ -134,7 +134,6 @@ impl Inbound {
                     .side()
                     .proofs
                     .forget(peer.lane.identity.spiffe_id());
-                self.metrics.cut(denial.reason);
                 if session.pull(PullCause::NoLongerAllowed) {
                     self.lane.cut(&peer.lane, &denial);
                 }

@@ -103,7 +103,7 @@ impl LaneLog {
         }
     }
 
-    /// Records a connection that the rules of now cut.
+    /// Records and counts a connection that the rules of now cut.
     pub(crate) fn cut(&self, peer: &LanePeer, denial: &Denial) {
         let id = peer.identity.spiffe_id().as_str();
         let line = Line::new("connection.cut")
@@ -114,6 +114,7 @@ impl LaneLog {
             .text("reason", denial.reason.code())
             .optional("detail", denial.detail.as_deref());
         self.recorder.append(line);
+        self.metrics.cut(&self.name, denial.reason);
         tracing::warn!(
             lane = &*self.name,
             peer = id,

@@ -229,6 +229,15 @@ impl Metrics {
         })
     }
 
+    /// Counts a connection of a listener or route that was cut.
+    pub(crate) fn cut(&self, listener: &str, reason: DenyReason) {
+        let labels = ReasonLabels {
+            listener: listener.to_owned(),
+            reason: reason.code(),
+        };
+        self.connections_cut.get_or_create(&labels).inc();
+    }
+
     /// Counts a finished handshake.
     pub(crate) fn handshake(&self, direction: &'static str, summary: &HandshakeSummary) {
         let labels = HandshakeLabels {
@@ -282,12 +291,6 @@ impl ListenerMetrics {
     pub(crate) fn refused(&self, reason: DenyReason) {
         let labels = self.reason(reason);
         self.all.connections_refused.get_or_create(&labels).inc();
-    }
-
-    /// Counts a connection that was cut.
-    pub(crate) fn cut(&self, reason: DenyReason) {
-        let labels = self.reason(reason);
-        self.all.connections_cut.get_or_create(&labels).inc();
     }
 
     fn reason(&self, reason: DenyReason) -> ReasonLabels {
