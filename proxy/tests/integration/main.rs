@@ -27,5 +27,6 @@ mod process;
 mod ratchet;
 mod reasons;
 mod schema;
+mod revocation;
 mod streaming;
 mod upstream_trust;

@@ -80,6 +80,7 @@ fn source(module: &str) -> &'static str {
         "kx" => include_str!("kx.rs"),
         "local" => include_str!("local.rs"),
         "pool" => include_str!("pool.rs"),
+        "revocation" => include_str!("revocation.rs"),
         "upstream_trust" => include_str!("upstream_trust.rs"),
         _ => panic!("no module {module}"),
     }

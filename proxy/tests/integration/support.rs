@@ -2,6 +2,7 @@
 
 pub(crate) mod frames;
 pub(crate) mod http;
+pub(crate) mod living;
 pub(crate) mod process;
 pub(crate) mod records;
 pub(crate) mod tls;

@@ -43,9 +43,14 @@ impl World {
 
     /// The same with a CA key of this kind.
     pub(crate) fn with_key(kind: KeyKind) -> Self {
+        Self::of(TestDomain::with_key("example.org", kind))
+    }
+
+    /// The same with a CA of the test's own.
+    pub(crate) fn of(domain: TestDomain) -> Self {
         let world = Self {
             directory: tempfile::tempdir().unwrap(),
-            domain: TestDomain::with_key("example.org", kind),
+            domain,
             files: AtomicUsize::new(0),
         };
         world.write("bundle.pem", &world.domain.bundle_pem());
@@ -87,6 +92,11 @@ impl World {
         Setup::new(self, svid)
     }
 
+    /// A sidecar to be whose identity and trust are in these lines alone.
+    pub(crate) fn sidecar_that_is(&self, lines: &str) -> Setup<'_> {
+        Setup::bare(self, lines)
+    }
+
     /// A sidecar in front of a workload on this machine, which lets in the agents of the domain.
     pub(crate) async fn ingress(&self, workload: SocketAddr) -> Sidecar {
         self.sidecar(MCP).towards_workload(workload).start().await
@@ -97,6 +107,7 @@ impl World {
         self.sidecar(AGENT).towards_peer(peer).start().await
     }
 
+    /// A number that no other file of this world has.
     fn next(&self) -> usize {
         self.files.fetch_add(1, Ordering::Relaxed)
     }
@@ -120,16 +131,33 @@ impl<'w> Setup<'w> {
         let key = world.path(&format!("{number}.key.pem"));
         std::fs::write(&key, svid.key_pem().as_bytes()).unwrap();
         owner_only(&key);
-        let audit = world.path(&format!("{number}.audit.jsonl"));
+        Self {
+            number,
+            trust: "\"example.org\" = \"bundle.pem\"\n".to_owned(),
+            ..Self::bare(
+                world,
+                &format!("[identity]\nsvid = {chain:?}\nkey = {key:?}\n"),
+            )
+        }
+        .recorded()
+    }
+
+    fn bare(world: &'w World, top: &str) -> Self {
         Self {
             world,
-            number,
-            top: format!("[identity]\nsvid = {chain:?}\nkey = {key:?}\n"),
-            trust: "\"example.org\" = \"bundle.pem\"\n".to_owned(),
-            audit: format!("to = {audit:?}\n"),
+            number: world.next(),
+            top: format!("{top}\n"),
+            trust: String::new(),
+            audit: String::new(),
             limits: String::new(),
             listeners: String::new(),
         }
+        .recorded()
+    }
+
+    fn recorded(self) -> Self {
+        let audit = self.world.path(&format!("{}.audit.jsonl", self.number));
+        self.audit(&format!("to = {audit:?}"))
     }
 
     /// Another trust domain whose workloads are known.
@@ -244,13 +272,14 @@ impl<'w> Setup<'w> {
         Sidecar {
             addresses,
             records: self.records(),
+            file: self.file(),
             stop: Some(stop),
             running,
         }
     }
 }
 
-fn owner_only(path: &Path) {
+pub(crate) fn owner_only(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
@@ -259,6 +288,8 @@ fn owner_only(path: &Path) {
 pub(crate) struct Sidecar {
     addresses: Vec<(String, String)>,
     pub(crate) records: Records,
+    /// Its configuration.
+    pub(crate) file: PathBuf,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<Ended>,
 }
