@@ -1,6 +1,6 @@
 //! `pqlane authority`.
 
-mod serve;
+pub(super) mod serve;
 mod watched;
 
 use std::io;

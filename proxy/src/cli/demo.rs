@@ -1,7 +1,8 @@
 //! `pqlane demo`: the main job on embedded defaults, offline, in one process.
 //!
-//! Makes a development authority, a real MCP server and a real A2A agent with a sidecar beside each, and an
-//! egress; calls both across the lane; then sends a classical-only client, which is refused. What is printed
+//! Makes a development authority that serves the SPIFFE Workload API, a real MCP server and a real A2A agent with a
+//! sidecar beside each, and an egress; calls both across the lane, also while everybody's SVID is renewed; then sends
+//! a classical-only client, which is refused. What is printed
 //! is read back from what happened: from the answers, and from the sidecars' own records. Nothing here
 //! reaches beyond the loopback interface.
 
@@ -17,6 +18,7 @@ mod page;
 mod party;
 mod records;
 mod research;
+mod rotation;
 mod running;
 mod stage;
 mod weather;
@@ -63,7 +65,7 @@ impl Demo {
 
 async fn show(afterwards: Afterwards) -> anyhow::Result<()> {
     let began = Instant::now();
-    let estate = Estate::create(afterwards)?;
+    let estate = Estate::create(afterwards).await?;
     let mut stop = pin!(told_to_stop());
     let stage = tokio::select! {
         biased;
@@ -115,7 +117,11 @@ async fn play(estate: &Estate) -> anyhow::Result<Stage> {
     let facts = lane_facts::tell_shortly(estate, Party::Research);
     within("the lane's records", facts).await?;
 
-    page::part("5. A client with the same identity, and classical key exchange only");
+    page::part("5. New SVIDs for everybody, while calls go on");
+    let renewal = Box::pin(rotation::live_through(estate, stage.egress()));
+    within("the renewal", renewal).await?;
+
+    page::part("6. A client with the same identity, and classical key exchange only");
     let refusal = Box::pin(classical_client::be_refused(estate, stage.sidecar()));
     within("the refusal", refusal).await?;
     Ok(stage)

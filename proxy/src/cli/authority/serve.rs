@@ -85,7 +85,8 @@ impl Serve {
     }
 }
 
-fn report(event: ServeEvent) {
+/// Logs what happens.
+pub(in crate::cli) fn report(event: ServeEvent) {
     match event {
         ServeEvent::Rotated { .. } => tracing::info!("{event}"),
         ServeEvent::ForeignUser { .. } | ServeEvent::NotIssued(_) => tracing::warn!("{event}"),

@@ -1,12 +1,14 @@
 //! A client with a valid SVID that offers classical key exchange only.
 //!
-//! Its SVID is the one with which the egress just called, so that its key exchange is all that differs.
+//! Its SVID is the one with which the egress calls, from the same Workload API, so that its key exchange is all that
+//! differs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use pqlane_certs::clock::SystemClock;
+use pqlane_certs::source::{Source, WorkloadApiSource};
 use pqlane_certs::spiffe_id::AllowList;
 use pqlane_certs::verifier::{PeerVerifier, PeerVerifierConfig};
 use pqlane_handshake::client_config::client_config;
@@ -29,20 +31,19 @@ static GROUPS: [&Group; 2] = [&X25519, &SECP256R1];
 /// Connects to the sidecar of the MCP server, and must be refused.
 pub(super) async fn be_refused(estate: &Estate, sidecar: SocketAddr) -> anyhow::Result<()> {
     let offered = GROUPS.map(|group| group.name).join(", ");
-    // Loading checks the SVID against the bundle, as the sidecar would.
+    // The source checks the SVID against the bundle, as the sidecar would.
     let provider = with_groups(&GROUPS);
-    let identity = estate
-        .identity(Party::Assistant)?
-        .load(&provider, &SystemClock)
-        .context("the client's SVID is not valid")?;
-    page::fact(
-        "has",
-        format_args!("the SVID of {}, valid", identity.default_svid().id()),
-    );
+    let endpoint = estate.endpoint().clone();
+    let mut source = WorkloadApiSource::new(endpoint, Arc::clone(&provider), Arc::new(SystemClock));
+    let material = source.next().await.context("no SVID for the client")?;
+    let svid = material
+        .by_id(&Party::Assistant.id().parse()?)
+        .context("the Workload API does not have the client's SVID")?;
+    page::fact("has", format_args!("the SVID of {}, valid", svid.id()));
     page::fact("offers", &offered);
 
     let verifier = PeerVerifier::new(PeerVerifierConfig {
-        bundles: Arc::clone(identity.bundles()),
+        bundles: Arc::clone(material.bundles()),
         allowed: AllowList::from(vec![Party::Weather.id().parse()?]),
         denied: Arc::default(),
         algorithms: provider.signature_verification_algorithms,
@@ -53,7 +54,7 @@ pub(super) async fn be_refused(estate: &Estate, sidecar: SocketAddr) -> anyhow::
         provider,
         Arc::new(verifier),
         rustls::Error::clone,
-        identity.default_svid().certified_key(),
+        svid.certified_key(),
         &[b"h2"],
     )?;
     let socket = TcpStream::connect(sidecar)

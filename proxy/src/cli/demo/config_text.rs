@@ -2,14 +2,21 @@
 
 use std::net::SocketAddr;
 
-use super::party::{Party, TRUST_DOMAIN};
+use pqlane_certs::source::Endpoint;
+
+use super::party::Party;
 
 /// Authority under which clients know the A2A agent.
 pub(super) const RESEARCH_AUTHORITY: &str = "research.agents.example";
 
 /// A sidecar in front of a workload.
-pub(super) fn sidecar(party: Party, listen: SocketAddr, workload: SocketAddr) -> String {
-    let (head, name, caller) = (head(party), party.name(), Party::Assistant.id());
+pub(super) fn sidecar(
+    identities: &Endpoint,
+    party: Party,
+    listen: SocketAddr,
+    workload: SocketAddr,
+) -> String {
+    let (head, name, caller) = (head(identities, party), party.name(), Party::Assistant.id());
     format!(
         r#"# The sidecar beside "{name}": peers come in over hybrid mutual TLS, the workload sees plain HTTP.
 {head}
@@ -23,8 +30,13 @@ allow = ["{caller}"]
 }
 
 /// The egress beside the agent that calls.
-pub(super) fn egress(listen: SocketAddr, weather: SocketAddr, research: SocketAddr) -> String {
-    let head = head(Party::Assistant);
+pub(super) fn egress(
+    identities: &Endpoint,
+    listen: SocketAddr,
+    weather: SocketAddr,
+    research: SocketAddr,
+) -> String {
+    let head = head(identities, Party::Assistant);
     let (weather_id, research_id) = (Party::Weather.id(), Party::Research.id());
     format!(
         r#"# The egress beside "assistant": plain HTTP goes in here, hybrid mutual TLS goes out to the peers.
@@ -48,16 +60,14 @@ peers = ["{research_id}"]
     )
 }
 
-/// Identity, trust and records; paths are relative to the file.
-fn head(party: Party) -> String {
-    let name = party.name();
+/// Identity and records; paths are relative to the file.
+fn head(identities: &Endpoint, party: Party) -> String {
+    let (name, id) = (party.name(), party.id());
     format!(
         r#"[identity]
-svid = "{name}.svid.pem"
-key = "{name}.key.pem"
-
-[trust]
-"{TRUST_DOMAIN}" = "ca/bundle.pem"
+# Brings the SVID and every bundle, and pushes each change.
+workload_api = "{identities}"
+spiffe_id = "{id}"
 
 [audit]
 to = "{name}.audit.jsonl"

@@ -36,7 +36,9 @@ pub(super) async fn go_on(
     });
     let directory = estate.directory().display();
     say(format_args!(
-        "The files stay in {directory}; remove it when you are done."
+        "The files stay in {directory}; remove it when you are done.\n\
+         Their identities are served again by\n   \
+         pqlane authority serve --dir {directory}/ca --socket {directory}/workload-api.sock --svid ID --svid ID"
     ));
     Ok(())
 }
@@ -51,6 +53,7 @@ fn addresses(estate: &Estate, stage: &Stage) {
         format_args!("http://{RESEARCH_AUTHORITY}/ with http://{egress} as HTTP proxy,"),
     );
     page::fact("", format_args!("or http://research.localhost:{port}/"));
+    page::fact("identities", estate.endpoint());
     page::part("Try");
     for line in [
         format!(
@@ -62,7 +65,7 @@ fn addresses(estate: &Estate, stage: &Stage) {
     ] {
         say(format_args!("   {line}"));
     }
-    page::part("Configuration, each file for `pqlane run -c FILE`");
+    page::part("Configuration, each file for `pqlane run -c FILE` while the authority serves");
 }
 
 fn show_file(path: &Path) -> anyhow::Result<()> {

@@ -16,7 +16,7 @@ use super::expectation::expect;
 use super::page;
 use super::party::Party;
 
-type Client = RunningService<RoleClient, ClientConfig>;
+pub(super) type Client = RunningService<RoleClient, ClientConfig>;
 
 /// Opens, lists tools, calls two of them, and closes, all in one revision.
 pub(super) async fn make(egress: SocketAddr, revision: &ProtocolVersion) -> anyhow::Result<()> {
@@ -38,7 +38,7 @@ pub(super) async fn make(egress: SocketAddr, revision: &ProtocolVersion) -> anyh
     let mut names: Vec<&str> = tools.iter().map(|tool| tool.name.as_ref()).collect();
     names.sort_unstable();
     let names = names.join(", ");
-    expect("tools", names.as_str(), "forecast, whoami")?;
+    expect("tools", names.as_str(), "certificate, forecast, whoami")?;
     page::fact("tools/list", &names);
 
     let forecast = call(&client, "forecast", json!({ "city": "Lisbon" })).await?;
@@ -56,6 +56,11 @@ pub(super) async fn make(egress: SocketAddr, revision: &ProtocolVersion) -> anyh
     )?;
     page::fact("whoami", &caller);
 
+    close(client).await
+}
+
+/// Ends a session.
+pub(super) async fn close(client: Client) -> anyhow::Result<()> {
     client.cancel().await.context("closing the MCP client")?;
     Ok(())
 }
@@ -68,7 +73,10 @@ fn opening(revision: &ProtocolVersion) -> &'static str {
     }
 }
 
-async fn connect(egress: SocketAddr, revision: &ProtocolVersion) -> anyhow::Result<Client> {
+pub(super) async fn connect(
+    egress: SocketAddr,
+    revision: &ProtocolVersion,
+) -> anyhow::Result<Client> {
     // A proxy in the environment is not meant for loopback.
     let http = reqwest::Client::builder()
         .no_proxy()
@@ -94,7 +102,11 @@ async fn connect(egress: SocketAddr, revision: &ProtocolVersion) -> anyhow::Resu
 }
 
 /// Calls a tool; gives the text it answers with.
-async fn call(client: &Client, tool: &'static str, arguments: Value) -> anyhow::Result<String> {
+pub(super) async fn call(
+    client: &Client,
+    tool: &'static str,
+    arguments: Value,
+) -> anyhow::Result<String> {
     let arguments = arguments.as_object().cloned().unwrap_or_default();
     let request = CallToolRequestParams::new(tool).with_arguments(arguments);
     let result = client.call_tool(request).await.context(tool)?;

@@ -23,9 +23,10 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Reads the configuration, binds its one listener, and serves.
-    pub(super) async fn start(party: Party, config: &Path) -> anyhow::Result<Self> {
-        let bound = App::build(Config::read(config)?)?.bind().await?;
+    /// Takes the text as that of `config`, binds its one listener, and serves. The file is not watched: it is
+    /// written later, with the port in it.
+    pub(super) async fn start(party: Party, config: &Path, text: &str) -> anyhow::Result<Self> {
+        let bound = App::build(Config::from_text(text, config)?)?.bind().await?;
         let &[(_, BoundAddress::Tcp(address))] = bound.addresses() else {
             bail!("{}: expected one TCP listener", config.display());
         };

@@ -33,8 +33,8 @@ impl Stage {
         let weather = beside(estate, Party::Weather, mcp).await?;
         let agent = workload::serve(research::routes()).await?;
         let research = beside(estate, Party::Research, agent).await?;
-        let text =
-            |listen| config_text::egress(listen, weather.sidecar.address, research.sidecar.address);
+        let (to_weather, to_research) = (weather.sidecar.address, research.sidecar.address);
+        let text = |listen| config_text::egress(estate.endpoint(), listen, to_weather, to_research);
         let egress = start(estate, Party::Assistant, text).await?;
         Ok(Self {
             weather,
@@ -59,6 +59,10 @@ impl Stage {
         page::fact(
             "authority",
             format_args!("trust domain {TRUST_DOMAIN}, in {directory}"),
+        );
+        page::fact(
+            "identities",
+            "from its SPIFFE Workload API, on a Unix socket there",
         );
         for (party, what, beside) in [
             (Party::Weather, "MCP server", &self.weather),
@@ -96,21 +100,20 @@ impl Stage {
 }
 
 async fn beside(estate: &Estate, party: Party, workload: SocketAddr) -> anyhow::Result<Beside> {
-    let text = |listen| config_text::sidecar(party, listen, workload);
+    let text = |listen| config_text::sidecar(estate.endpoint(), party, listen, workload);
     Ok(Beside {
         sidecar: start(estate, party, text).await?,
         workload,
     })
 }
 
-/// Starts from a file that leaves the port open, then writes the port into it, so that it can be run again.
+/// Starts with the port left open, then writes the file with the port in it, so that it can be run again.
 async fn start(
     estate: &Estate,
     party: Party,
     text: impl Fn(SocketAddr) -> String,
 ) -> anyhow::Result<Running> {
-    let path = estate.write_config(party, &text(ANY_PORT))?;
-    let running = Running::start(party, &path).await?;
+    let running = Running::start(party, &estate.config_path(party), &text(ANY_PORT)).await?;
     estate.write_config(party, &text(running.address))?;
     Ok(running)
 }

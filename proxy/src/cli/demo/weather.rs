@@ -1,6 +1,6 @@
 //! The MCP server, on the official SDK (rmcp), over Streamable HTTP in all its revisions.
 //!
-//! It knows nothing of pqlane but one header: who calls.
+//! It knows nothing of pqlane but one header: who calls, and by which certificate.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{ErrorData, RoleServer, ServerHandler, schemars, tool, tool_handler, tool_router};
 use serde::Deserialize;
 
-use super::workload::caller;
+use super::workload::{caller, caller_certificate};
 
 #[derive(Debug, Clone)]
 struct Weather;
@@ -48,16 +48,33 @@ impl Weather {
         &self,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
-        let caller = context
-            .extensions
-            .get::<http::request::Parts>()
-            .and_then(|head| head.headers.get("x-forwarded-client-cert"))
-            .and_then(|xfcc| xfcc.to_str().ok())
-            .and_then(caller);
-        Ok(match caller {
-            Some(id) => CallToolResult::success(vec![ContentBlock::text(id)]),
-            None => CallToolResult::error(vec![ContentBlock::text("nobody said")]),
-        })
+        Ok(answer(said_of_caller(&context, caller)))
+    }
+
+    #[tool(
+        description = "SHA-256 of the certificate of the agent that calls, as its sidecar saw it"
+    )]
+    async fn certificate(
+        &self,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, ErrorData> {
+        Ok(answer(said_of_caller(&context, caller_certificate)))
+    }
+}
+
+/// What the sidecar says of the caller, as far as `part` takes it.
+fn said_of_caller(
+    context: &RequestContext<RoleServer>,
+    part: fn(&str) -> Option<&str>,
+) -> Option<&str> {
+    let head = context.extensions.get::<http::request::Parts>()?;
+    part(head.headers.get("x-forwarded-client-cert")?.to_str().ok()?)
+}
+
+fn answer(said: Option<&str>) -> CallToolResult {
+    match said {
+        Some(text) => CallToolResult::success(vec![ContentBlock::text(text)]),
+        None => CallToolResult::error(vec![ContentBlock::text("nobody said")]),
     }
 }
 

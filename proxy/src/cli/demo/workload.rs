@@ -32,3 +32,8 @@ pub(super) async fn serve(routes: Router) -> anyhow::Result<SocketAddr> {
 pub(super) fn caller(xfcc: &str) -> Option<&str> {
     xfcc.split(';').find_map(|part| part.strip_prefix("URI="))
 }
+
+/// SHA-256 of the caller's certificate there, in hexadecimal.
+pub(super) fn caller_certificate(xfcc: &str) -> Option<&str> {
+    xfcc.split(';').find_map(|part| part.strip_prefix("Hash="))
+}
