@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::support::http::{
-    Client, Version, Workload, empty, full, held, next_seen, raw_call, raw_workload, read_until,
+    Client, Version, Workload, empty, full, held, next_seen, raw_workload, read_until,
 };
 use crate::support::world::{AGENT, MCP, World, id};
 
@@ -404,18 +404,31 @@ async fn a_handshake_after_a_hello_retry_request_is_as_good() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_connection_makes_a_full_handshake() {
+async fn a_second_connection_resumes_the_session_of_the_first() {
     let world = World::new();
     let workload = Workload::ok().await;
     let ingress = world.ingress(workload.address).await;
-    let connector = world.agent().alpn("http/1.1").resuming();
+    let agent = world.agent().resuming();
+    let mut kinds = Vec::new();
     for _ in 0..2 {
-        let mut stream = connector.connect(ingress.address()).await.unwrap();
-        let request = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-        raw_call(&mut stream, request).await;
-        let (_, connection) = stream.get_ref();
-        assert_eq!(connection.handshake_kind(), Some(HandshakeKind::Full));
-        assert_eq!(connection.tls13_tickets_received(), 0);
+        let call = agent.call(ingress.address()).await;
+        assert!(call.is_ok(), "{call:?}");
+        kinds.push(call.kind);
+    }
+    assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_connection_makes_a_full_handshake_where_resumption_is_off() {
+    let world = World::new();
+    let workload = Workload::ok().await;
+    let ingress = world.sidecar(MCP).table("[tls]\nresumption = false");
+    let ingress = ingress.towards_workload(workload.address).start().await;
+    let agent = world.agent().resuming();
+    for _ in 0..2 {
+        let call = agent.call(ingress.address()).await;
+        assert!(call.is_ok(), "{call:?}");
+        assert_eq!((call.kind, call.tickets), (HandshakeKind::Full, 0));
     }
 }
 

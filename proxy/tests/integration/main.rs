@@ -28,5 +28,6 @@ mod ratchet;
 mod reasons;
 mod schema;
 mod revocation;
+mod resumption;
 mod streaming;
 mod upstream_trust;

@@ -54,6 +54,21 @@ impl Records {
         .await
     }
 
+    /// How the first connections with this peer were made, so many of them.
+    pub(crate) async fn handshakes(&self, peer: &str, number: usize) -> Vec<String> {
+        eventually(&format!("{number} connections of {peer}"), || {
+            let all = self.all();
+            let opened = all
+                .iter()
+                .filter(|record| record["event"] == "connection.open" && record["peer"] == peer);
+            let kinds: Vec<_> = opened
+                .map(|record| record["handshake"].as_str().unwrap().to_owned())
+                .collect();
+            (kinds.len() >= number).then_some(kinds)
+        })
+        .await
+    }
+
     /// How many records there are of an event.
     pub(crate) fn count(&self, event: &str) -> usize {
         let all = self.all();
