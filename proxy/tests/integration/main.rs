@@ -22,6 +22,7 @@ mod headers;
 mod hostile;
 mod kx;
 mod local;
+mod offered;
 mod pool;
 mod process;
 mod ratchet;
