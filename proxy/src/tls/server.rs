@@ -45,7 +45,7 @@ impl TlsServer {
             .map(|(class, groups)| {
                 let tickets = (resumption == Resumption::On && resumable(class, profile))
                     .then(|| side.server_tickets());
-                let config = server_config(
+                let mut config = server_config(
                     provider_for(groups, profile),
                     Arc::clone(&side.verifier) as _,
                     alert_for,
@@ -53,6 +53,8 @@ impl TlsServer {
                     &ALPN,
                     tickets,
                 )?;
+                // CNSA has one suite, and ours is the order that begins with it.
+                config.ignore_client_order = class == KxClass::Cnsa;
                 Ok((class, Arc::new(config)))
             })
             .collect::<Result<_, rustls::Error>>()?;

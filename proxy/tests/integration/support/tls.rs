@@ -17,7 +17,10 @@ use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
-use rustls::{AlertDescription, ClientConfig, HandshakeKind, ServerConfig, SignatureScheme};
+use rustls::{
+    AlertDescription, ClientConfig, HandshakeKind, ServerConfig, SignatureScheme,
+    SupportedCipherSuite,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
@@ -79,6 +82,15 @@ impl Peer {
     pub(crate) fn groups(mut self, groups: &[&'static dyn SupportedKxGroup]) -> Self {
         self.provider = Arc::new(CryptoProvider {
             kx_groups: groups.to_vec(),
+            ..(*self.provider).clone()
+        });
+        self
+    }
+
+    /// Offers these cipher suites, in this order.
+    pub(crate) fn suites(mut self, suites: &[SupportedCipherSuite]) -> Self {
+        self.provider = Arc::new(CryptoProvider {
+            cipher_suites: suites.to_vec(),
             ..(*self.provider).clone()
         });
         self
