@@ -8,8 +8,8 @@ use pqlane_certs::source::Material;
 use pqlane_certs::spiffe_id::{AllowList, SpiffeId};
 use pqlane_certs::svid::X509Svid;
 use pqlane_certs::verifier::{PeerVerifier, PeerVerifierConfig};
-use pqlane_handshake::Requirement;
 use pqlane_handshake::provider::{SignatureProfile, provider_for};
+use pqlane_handshake::{KxPolicy, Requirement};
 use rustls::SignatureScheme;
 
 use super::BuildError;
@@ -132,7 +132,8 @@ impl Builder<'_> {
         policies: &PeerPolicies,
         allowed: &AllowList,
     ) -> Result<TlsSide, BuildError> {
-        if policies.otherwise().requirement() == Requirement::Cnsa
+        let cnsa = |policy: &KxPolicy| policy.requirement() == Requirement::Cnsa;
+        if policies.all().any(cnsa)
             && own
                 .certified_key()
                 .key

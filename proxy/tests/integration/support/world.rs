@@ -258,7 +258,8 @@ impl<'w> Setup<'w> {
 
     /// Builds, binds and runs it.
     pub(crate) async fn start(self) -> Sidecar {
-        let config = Config::read(&self.file()).unwrap_or_else(|error| panic!("{error}"));
+        let file = self.file();
+        let config = Config::read(&file).unwrap_or_else(|error| panic!("{error}"));
         let bound = App::build(config).unwrap().bind().await.unwrap();
         let addresses = bound
             .addresses()
@@ -272,7 +273,7 @@ impl<'w> Setup<'w> {
         Sidecar {
             addresses,
             records: self.records(),
-            file: self.file(),
+            file,
             stop: Some(stop),
             running,
         }
