@@ -130,9 +130,9 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for the first thing that is wrong.
     pub(crate) fn from_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let file = toml::from_str(text).map_err(|source| ConfigError::Parse {
+        let file = toml::from_str(text).map_err(|problem| ConfigError::Parse {
             path: path.to_path_buf(),
-            source: Box::new(source),
+            problem: Box::new(problem),
         })?;
         Self::resolve(file, Origin::File { path, text })
     }

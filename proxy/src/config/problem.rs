@@ -20,12 +20,12 @@ pub enum ConfigError {
         problem: FieldProblem,
     },
     /// Not TOML, or not this configuration; the message names line, field and what is accepted.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {problem}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
         /// What the reader says.
-        source: Box<toml::de::Error>,
+        problem: Box<toml::de::Error>,
     },
     /// The file cannot be read.
     #[error("{}", path.display())]
