@@ -18,6 +18,7 @@ mod cnsa;
 #[cfg(feature = "demo")]
 mod demo;
 mod drain;
+mod federation;
 mod headers;
 mod hostile;
 mod kx;
@@ -28,6 +29,7 @@ mod process;
 mod ratchet;
 mod reasons;
 mod resumption;
+mod reload;
 mod revocation;
 mod schema;
 mod streaming;
