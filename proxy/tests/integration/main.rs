@@ -12,9 +12,11 @@ mod support;
 
 mod access;
 mod admin;
+mod agents;
 mod audit;
 mod carried;
 mod cnsa;
+mod chains;
 #[cfg(feature = "demo")]
 mod demo;
 mod drain;
@@ -32,5 +34,7 @@ mod resumption;
 mod reload;
 mod revocation;
 mod schema;
+mod rotation;
 mod streaming;
 mod upstream_trust;
+mod workload_api;

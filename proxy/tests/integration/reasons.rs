@@ -74,6 +74,7 @@ reasons! {
 fn source(module: &str) -> &'static str {
     match module {
         "access" => include_str!("access.rs"),
+        "agents" => include_str!("agents.rs"),
         "audit" => include_str!("audit.rs"),
         "drain" => include_str!("drain.rs"),
         "hostile" => include_str!("hostile.rs"),
@@ -81,6 +82,7 @@ fn source(module: &str) -> &'static str {
         "local" => include_str!("local.rs"),
         "pool" => include_str!("pool.rs"),
         "revocation" => include_str!("revocation.rs"),
+        "rotation" => include_str!("rotation.rs"),
         "upstream_trust" => include_str!("upstream_trust.rs"),
         _ => panic!("no module {module}"),
     }

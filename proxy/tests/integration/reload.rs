@@ -218,9 +218,21 @@ async fn a_bad_file_leaves_the_old_one_running_and_is_named_with_its_line() {
     };
     let restart = "takes a restart";
     let bad = [
-        (good.replace("[trust]", "[trust"), Some("[trust"), "unclosed table"),
-        (good.replace("allow =", "alow ="), Some("alow"), "unknown field"),
-        (good.replace("\"lane\"", "7"), Some("name = 7"), "invalid type"),
+        (
+            good.replace("[trust]", "[trust"),
+            Some("[trust"),
+            "unclosed table",
+        ),
+        (
+            good.replace("allow =", "alow ="),
+            Some("alow"),
+            "unknown field",
+        ),
+        (
+            good.replace("\"lane\"", "7"),
+            Some("name = 7"),
+            "invalid type",
+        ),
         (
             good.replace("[limits]", "[limits]\nhead_bytes = 1"),
             Some("head_bytes"),
@@ -243,7 +255,7 @@ async fn a_bad_file_leaves_the_old_one_running_and_is_named_with_its_line() {
             None,
             restart,
         ),
-        (String::new(), None, "inbound"),
+        (String::new(), None, "no identity"),
     ];
     for (text, wrong, named) in bad {
         assert_ne!(text, good);

@@ -1,5 +1,6 @@
 //! Fixtures: a world of identities, sidecars in it, and the clients and servers at both ends.
 
+pub(crate) mod api;
 pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod living;

@@ -32,6 +32,12 @@ impl Process {
         Self::start(Command::new(PQLANE).args(["run", "-c"]).arg(config))
     }
 
+    /// The same with one variable in its environment.
+    pub(crate) fn run_with_variable(config: &Path, name: &str, value: &str) -> Self {
+        let mut command = Command::new(PQLANE);
+        Self::start(command.args(["run", "-c"]).arg(config).env(name, value))
+    }
+
     /// Any command that stays.
     pub(crate) fn command(arguments: &[&str]) -> Self {
         Self::start(Command::new(PQLANE).args(arguments))
