@@ -83,6 +83,15 @@ impl PeerVerifier {
         Self { config }
     }
 
+    /// The same verifier with other bundles and another deny-list.
+    pub fn under(&self, bundles: Arc<TrustBundles>, denied: Arc<DenyList>) -> Self {
+        Self::new(PeerVerifierConfig {
+            bundles,
+            denied,
+            ..self.config.clone()
+        })
+    }
+
     /// The peer of a finished handshake, from the chain that it presented in the TLS role `role`.
     ///
     /// Judges the chain at this moment, then the deny-list and the allow-list: all steps but the

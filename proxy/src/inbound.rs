@@ -44,7 +44,7 @@ pub(crate) struct Inbound {
     pub(crate) tls: TlsServer,
     pub(crate) routes: InboundRoutes,
     pub(crate) host_seen: HostSeen,
-    pub(crate) lane: LaneLog,
+    pub(crate) lane: Arc<LaneLog>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) metrics: Arc<ListenerMetrics>,
     pub(crate) limits: Limits,
@@ -157,6 +157,8 @@ impl Inbound {
                 peer.identity.leaf_thumbprint(),
             ),
             listener: Arc::clone(&self.lane.name),
+            side: Arc::clone(self.tls.side()),
+            log: Arc::clone(&self.lane),
             lifetime: self.tls.side().lifetime(peer, Retires::Second),
             epoch: self.epoch,
             lane: peer.clone(),
@@ -173,6 +175,7 @@ impl Inbound {
             connection: session.id(),
             sequence: session.next_call(),
             fixed: session.members(),
+            caller: "",
             metrics: &self.metrics,
         };
         self.lane.recorder.open_call(&origin, call)

@@ -138,6 +138,7 @@ impl LaneLog {
         );
         match refusal.denial.reason {
             DenyReason::HandshakeTimeout => DenyReason::UpstreamTimeout.into(),
+            DenyReason::IdentityUnavailable => refusal.denial.clone(),
             _ => Denial::with_detail(DenyReason::UpstreamTls, format!("{code}: {detail}")),
         }
     }

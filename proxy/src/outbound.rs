@@ -42,11 +42,26 @@ pub(crate) struct Outbound {
 /// One logical agent behind an egress.
 #[derive(Debug)]
 pub(crate) struct Agent {
-    /// SPIFFE ID in whose name its calls leave.
-    pub(crate) local: SpiffeId,
     /// Which callers it is.
     pub(crate) callers: AgentCallers,
     pub(crate) routes: OutboundRoutes,
+    /// What records of its calls say of it.
+    members: String,
+}
+
+impl Agent {
+    /// An agent whose calls leave in the name of `local`.
+    pub(crate) fn new(local: &SpiffeId, callers: AgentCallers, routes: OutboundRoutes) -> Self {
+        let members = Line::fixed()
+            .text("local", local.as_str())
+            .text("assurance", callers.assurance().as_str())
+            .into_members();
+        Self {
+            callers,
+            routes,
+            members,
+        }
+    }
 }
 
 /// Which callers an agent is.
@@ -100,6 +115,11 @@ impl Known {
             agent: Mutex::new(None),
         }
     }
+
+    fn refusal(&self) -> Denial {
+        let caller = self.caller.as_ref().map(ToString::to_string);
+        Denial::with_detail(DenyReason::CallerNotAllowed, caller.unwrap_or_default())
+    }
 }
 
 impl Outbound {
@@ -111,7 +131,7 @@ impl Outbound {
         let Ok(Ok((version, stream))) = first_byte.await else {
             return;
         };
-        let session = lane.session(&known, accepted.source.as_str());
+        let session = lane.session(accepted.source.as_str());
         let of = Arc::clone(&session);
         let call = move |request| live.now().call(&of, &known, request);
         Box::pin(serve(
@@ -132,11 +152,16 @@ impl Outbound {
         let (mut head, body) = request.into_parts();
         let call = Call::read_head(&head);
         let binding = call.binding;
-        let record = match self.open_record(session, &call) {
+        let agent = self.agent(known);
+        let record = match self.open_record(session, agent, &call) {
             Ok(record) => record,
             Err(reason) => return answer(Denial::from(reason).response(binding)),
         };
-        let (slot, upstream) = match self.admit(session, known, &head, &call) {
+        let slot_and_upstream = match agent {
+            Some(agent) => admit(session, agent, &head, &call),
+            None => Err(known.refusal()),
+        };
+        let (slot, upstream) = match slot_and_upstream {
             Ok(admitted) => admitted,
             Err(denial) => return answer(refuse(&denial, record, binding)),
         };
@@ -168,49 +193,40 @@ impl Outbound {
         self.agents.get(place?)
     }
 
-    fn session(&self, known: &Known, from: &str) -> Arc<Session> {
-        let agent = self.agent(known);
+    fn session(&self, from: &str) -> Arc<Session> {
         let members = Line::fixed()
             .text("direction", Direction::Outbound.as_str())
             .text("listener", &self.name)
-            .optional("local", agent.map(|agent| agent.local.as_str()))
-            .optional(
-                "assurance",
-                agent.map(|agent| agent.callers.assurance().as_str()),
-            )
             .text("from", from)
             .into_members();
         self.sessions.open_local(self.sessions.next_id(), members)
     }
 
-    fn open_record(&self, session: &Session, call: &Call<'_>) -> Result<OpenCall, DenyReason> {
+    fn open_record(
+        &self,
+        session: &Session,
+        agent: Option<&Agent>,
+        call: &Call<'_>,
+    ) -> Result<OpenCall, DenyReason> {
         let origin = CallOrigin {
             connection: session.id(),
             sequence: session.next_call(),
             fixed: session.members(),
+            caller: agent.map_or("", |agent| &agent.members),
             metrics: &self.metrics,
         };
         self.recorder.open_call(&origin, call)
     }
+}
 
-    fn admit(
-        &self,
-        session: &Session,
-        known: &Known,
-        head: &http::request::Parts,
-        call: &Call<'_>,
-    ) -> Result<(CallSlot, Arc<Upstream>), Denial> {
-        let slot = session.register()?;
-        let agent = self.agent(known).ok_or_else(|| {
-            let caller = known
-                .caller
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            Denial::with_detail(DenyReason::CallerNotAllowed, caller)
-        })?;
-        let authority = headers::authority_of(head)?;
-        let upstream = agent.routes.permit(head, call, &authority)?;
-        Ok((slot, Arc::clone(upstream)))
-    }
+fn admit(
+    session: &Session,
+    agent: &Agent,
+    head: &http::request::Parts,
+    call: &Call<'_>,
+) -> Result<(CallSlot, Arc<Upstream>), Denial> {
+    let slot = session.register()?;
+    let authority = headers::authority_of(head)?;
+    let upstream = agent.routes.permit(head, call, &authority)?;
+    Ok((slot, Arc::clone(upstream)))
 }

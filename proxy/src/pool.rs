@@ -8,6 +8,7 @@
 mod connect;
 mod lane;
 mod lease;
+mod opening;
 pub(crate) mod settings;
 
 use std::collections::VecDeque;
@@ -16,6 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use hyper::client::conn::http2;
+use pqlane_certs::bundle::TrustBundles;
+use pqlane_certs::revocation::DenyList;
 use tokio::sync::Notify;
 
 use crate::body::LaneBody;
@@ -30,6 +33,8 @@ use lane::Lane;
 pub(crate) use lane::LaneKey;
 pub(crate) use lease::{Driven, Lease, Sent, Unsent};
 use lease::{OwnConnection, SharedStream};
+pub(crate) use opening::OpenConnection;
+use opening::Opening;
 
 /// One upstream and the connections to it. Never shared between routes; a connection is used only under the
 /// identity, peers, policy and trust with which it was made (see [`LaneKey`]).
@@ -150,6 +155,16 @@ impl Upstream {
         }
     }
 
+    /// The same by other trust bundles and another deny-list, where the route itself is gone.
+    pub(crate) fn judge_under(&self, bundles: &Arc<TrustBundles>, denied: &Arc<DenyList>) {
+        if let Connector::Lane(connector) = &**self.connector.now() {
+            let side = connector.tls.side().under(bundles, denied);
+            for lane in self.lanes().iter().filter_map(Weak::upgrade) {
+                connector.judge_by(&side, &lane);
+            }
+        }
+    }
+
     /// Takes note of a lane connection that is open. The rules may have changed while it was made: noted first and
     /// judged second, it is seen by a change that comes now, or sees it.
     fn opened(&self, lane: &Arc<Lane>, made_by: &LaneConnector) {
@@ -246,11 +261,7 @@ impl Upstream {
         }
         state.opening += 1;
         self.open.fetch_add(1, Ordering::Relaxed);
-        Step::Open(Opening {
-            upstream: Arc::clone(self),
-            generation: state.generation,
-            held: Some(OpenConnection(Arc::clone(self))),
-        })
+        Step::Open(Opening::begin(self, state.generation))
     }
 
     fn take_shared(self: &Arc<Self>, state: &mut State) -> Option<Lease> {
@@ -325,81 +336,5 @@ async fn sweep(upstream: std::sync::Weak<Upstream>, every: std::time::Duration) 
             state.swept = false;
             return;
         }
-    }
-}
-
-/// A connection being opened; whatever comes of it, those who wait are told.
-struct Opening {
-    upstream: Arc<Upstream>,
-    generation: u64,
-    held: Option<OpenConnection>,
-}
-
-impl Opening {
-    /// Opens it. An HTTP/1.1 connection is leased to this call; an HTTP/2 one is put up for all. Nothing is
-    /// given if connections are made in another way by now.
-    async fn open(mut self) -> Result<Option<Lease>, Denial> {
-        let upstream = Arc::clone(&self.upstream);
-        let held = self.held.take();
-        let connector = upstream.connector.keep();
-        let connected = connector.open(&upstream, held).await?;
-        let mut state = upstream.state();
-        if state.generation != self.generation {
-            return Ok(None);
-        }
-        match connected {
-            Connected::Own {
-                sender,
-                driver,
-                awaiting,
-                lane,
-            } => {
-                state.speaks = HttpVersion::H1;
-                drop(state);
-                let own =
-                    OwnConnection::new(upstream, self.generation, sender, driver, awaiting, lane);
-                Ok(Some(Lease::Own(Box::new(own))))
-            }
-            Connected::Shared {
-                sender,
-                streams,
-                open,
-                lane,
-            } => {
-                let ours = usize::try_from(upstream.limits.h2_streams).unwrap_or(usize::MAX);
-                state.speaks = HttpVersion::H2;
-                state.shared.push(Arc::new(SharedConnection {
-                    sender,
-                    streams: open,
-                    max_streams: ours.min(streams),
-                    lane,
-                }));
-                Ok(None)
-            }
-        }
-    }
-}
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        self.upstream.state().opening -= 1;
-        self.upstream.changed.notify_waiters();
-    }
-}
-
-/// Counts one open connection; held by what drives it.
-#[derive(Debug)]
-pub(crate) struct OpenConnection(Arc<Upstream>);
-
-impl OpenConnection {
-    fn upstream(&self) -> &Arc<Upstream> {
-        &self.0
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.changed.notify_waiters();
     }
 }

@@ -107,6 +107,7 @@ impl Recorder {
         let line = Line::new("call.open")
             .call(origin.connection, origin.sequence)
             .raw(origin.fixed)
+            .raw(origin.caller)
             .text("method", call.http_method)
             .text("path", call.path)
             .text("protocol", call.protocol.as_str())
@@ -175,6 +176,8 @@ pub(crate) struct CallOrigin<'a> {
     pub(crate) sequence: u64,
     /// JSON members that are the same for every call of the connection; see [`Line::raw`].
     pub(crate) fixed: &'a str,
+    /// Members that are the same for every call of the caller, and may change under the connection.
+    pub(crate) caller: &'a str,
     pub(crate) metrics: &'a Arc<ListenerMetrics>,
 }
 

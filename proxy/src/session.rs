@@ -16,9 +16,10 @@ use slab::Slab;
 
 use crate::deny::DenyReason;
 use crate::guard::{Guards, PullCause, StreamGuard};
+use crate::lane::LaneLog;
 use crate::lifetime::Lifetime;
 use crate::limits::Limits;
-use crate::tls::LanePeer;
+use crate::tls::{LanePeer, TlsSide};
 
 /// The connections of one process, and what each peer holds.
 #[derive(Debug)]
@@ -172,6 +173,10 @@ pub(crate) struct PeerSide {
     pub(crate) lane: LanePeer,
     /// Name of the listener.
     pub(crate) listener: Arc<str>,
+    /// The rules by which the handshake was judged.
+    pub(crate) side: Arc<TlsSide>,
+    /// Where the end of the connection goes on record.
+    pub(crate) log: Arc<LaneLog>,
     /// `X-Forwarded-Client-Cert` for the workload.
     pub(crate) xfcc: Option<HeaderValue>,
     /// While what time the connection may be used.

@@ -14,7 +14,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use pqlane_certs::bundle::TrustBundles;
 use pqlane_certs::clock::Clock;
+use pqlane_certs::revocation::DenyList;
 use pqlane_certs::spiffe_id::SpiffeId;
 use pqlane_certs::svid::X509Svid;
 use pqlane_certs::verifier::{PeerError, PeerIdentity, PeerVerifier, Role};
@@ -210,6 +212,19 @@ impl TlsSide {
                 OnDowngrade::Refuse => Err(TlsRefusal::of_downgraded(downgrade, id)),
             },
             Turn::Classical | Turn::First | Turn::Kept => Ok((peer, None)),
+        }
+    }
+
+    /// The same rules with other trust bundles and another deny-list.
+    pub(crate) fn under(&self, bundles: &Arc<TrustBundles>, denied: &Arc<DenyList>) -> Self {
+        let under = |verifier: &PeerVerifier| {
+            let (bundles, denied) = (Arc::clone(bundles), Arc::clone(denied));
+            Arc::new(verifier.under(bundles, denied))
+        };
+        Self {
+            verifier: under(&self.verifier),
+            cnsa_verifier: under(&self.cnsa_verifier),
+            ..self.clone()
         }
     }
 

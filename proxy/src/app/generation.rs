@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use pqlane_certs::bundle::TrustBundles;
 use pqlane_certs::revocation::DenyList;
 use pqlane_certs::source::Material;
 use pqlane_certs::spiffe_id::{AllowList, SpiffeId};
@@ -17,6 +18,7 @@ use super::shared::{PoolKey, Shared};
 use crate::config::{
     Callers, Choice, Config, InboundConfig, OutboundConfig, PeerConfig, WorkloadAddress,
 };
+use crate::guard::PullCause;
 use crate::headers::UpstreamName;
 use crate::identity::chosen;
 use crate::inbound::{HostSeen, Inbound};
@@ -46,6 +48,8 @@ pub(super) struct Generation {
     /// How upstreams that are in use already make their connections from now on.
     renewed: Vec<(Arc<Upstream>, Connector)>,
     own: Vec<(SpiffeId, u64)>,
+    bundles: Arc<TrustBundles>,
+    denied: Arc<DenyList>,
 }
 
 impl Generation {
@@ -78,6 +82,8 @@ impl Generation {
             pools: builder.pools,
             renewed: builder.renewed,
             own: builder.own,
+            bundles: Arc::clone(ingredients.material.bundles()),
+            denied: Arc::clone(&ingredients.denied),
         })
     }
 
@@ -89,12 +95,28 @@ impl Generation {
         for (upstream, connector) in self.renewed {
             upstream.renew(connector);
         }
+        shared.pools.judge_finishing(&self.bundles, &self.denied);
         for session in shared.sessions.all() {
-            if let Some(inbound) = listener_of(&session, &self.inbound) {
+            match listener_of(&session, &self.inbound) {
                 // A peer that fails is cut; there is nothing else to do with the verdict.
-                let _ = inbound.still_welcome(&session);
+                Some(inbound) => drop(inbound.still_welcome(&session)),
+                None => judge_finishing(&session, &self.bundles, &self.denied),
             }
         }
+    }
+}
+
+/// Judges a connection of a listener that is gone and only finishes: by its own rules, and by whom we trust and deny
+/// now.
+fn judge_finishing(session: &Session, bundles: &Arc<TrustBundles>, denied: &Arc<DenyList>) {
+    let Some(peer) = session.peer() else {
+        return;
+    };
+    let side = peer.side.under(bundles, denied);
+    if let Err(denial) = side.judge_again(&peer.lane)
+        && session.pull(PullCause::NoLongerAllowed)
+    {
+        peer.log.cut(&peer.lane, &denial);
     }
 }
 
@@ -206,7 +228,7 @@ impl Builder<'_> {
                 true => HostSeen::Callers,
                 false => HostSeen::Workloads,
             },
-            lane: shared.lane_log(Direction::Inbound, name.clone(), &local),
+            lane: Arc::new(shared.lane_log(Direction::Inbound, name.clone(), &local)),
             refusals: Arc::clone(&shared.refusals),
             metrics: shared.metrics.listener(name),
             limits: self.ingredients.config.limits.clone(),
@@ -258,18 +280,15 @@ impl Builder<'_> {
             Some(peer) => Some(self.peer(listener, &own, peer)?),
             None => None,
         };
-        Ok(Agent {
-            local: own.id().clone(),
-            routes: OutboundRoutes {
-                side: match callers {
-                    AgentCallers::Anybody => LocalSide::Port,
-                    AgentCallers::Process(_) | AgentCallers::User(_) => LocalSide::Socket,
-                },
-                default,
-                by_authority,
+        let routes = OutboundRoutes {
+            side: match callers {
+                AgentCallers::Anybody => LocalSide::Port,
+                AgentCallers::Process(_) | AgentCallers::User(_) => LocalSide::Socket,
             },
-            callers,
-        })
+            default,
+            by_authority,
+        };
+        Ok(Agent::new(own.id(), callers, routes))
     }
 
     fn workload(

@@ -195,13 +195,13 @@ impl Reloader {
         };
         match applied {
             Ok(()) => {
-                self.shared.metrics.reloads(ReloadOutcome::Applied).inc();
                 tracing::info!(what, epoch = self.epoch, "change applied");
+                self.shared.metrics.reloads(ReloadOutcome::Applied).inc();
             }
             Err(refused) => {
-                self.shared.metrics.reloads(ReloadOutcome::Refused).inc();
                 let problem = with_causes(&refused);
                 tracing::error!(what, problem, "change not applied; what was before stays");
+                self.shared.metrics.reloads(ReloadOutcome::Refused).inc();
             }
         }
     }

@@ -1,9 +1,11 @@
 //! What lasts as long as the process, whatever configuration and identity become.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use pqlane_certs::bundle::TrustBundles;
 use pqlane_certs::clock::Clock;
+use pqlane_certs::revocation::DenyList;
 use pqlane_certs::spiffe_id::SpiffeId;
 use pqlane_certs::verifier::ChainCache;
 use tokio::sync::Semaphore;
@@ -129,32 +131,44 @@ pub(super) struct PoolKey {
     pub(super) limits: Limits,
 }
 
-/// The upstreams in use.
+/// The upstreams in use, and those that only finish.
 #[derive(Debug, Default)]
-pub(super) struct Pools(Mutex<Vec<(PoolKey, Arc<Upstream>)>>);
+pub(super) struct Pools {
+    used: Mutex<Vec<(PoolKey, Arc<Upstream>)>>,
+    /// Gone from configuration; they last as long as their connections.
+    finishing: Mutex<Vec<Weak<Upstream>>>,
+}
 
 impl Pools {
     pub(super) fn find(&self, key: &PoolKey) -> Option<Arc<Upstream>> {
-        self.lock()
+        lock(&self.used)
             .iter()
             .find_map(|(known, upstream)| (known == key).then(|| Arc::clone(upstream)))
     }
 
     /// Keeps these; the others carry what they have to its end.
     pub(super) fn keep(&self, used: Vec<(PoolKey, Arc<Upstream>)>) {
-        let before = std::mem::replace(&mut *self.lock(), used);
-        for (_, upstream) in before {
-            let kept = self
-                .lock()
-                .iter()
-                .any(|(_, kept)| Arc::ptr_eq(kept, &upstream));
-            if !kept {
-                upstream.retire();
-            }
+        let is_used =
+            |upstream: &Arc<Upstream>| used.iter().any(|(_, kept)| Arc::ptr_eq(kept, upstream));
+        let mut gone = std::mem::take(&mut *lock(&self.used));
+        gone.retain(|(_, upstream)| !is_used(upstream));
+        *lock(&self.used) = used;
+        for (_, upstream) in gone {
+            upstream.retire();
+            lock(&self.finishing).push(Arc::downgrade(&upstream));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(PoolKey, Arc<Upstream>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Judges the connections of those that only finish by whom we trust and deny now.
+    pub(super) fn judge_finishing(&self, bundles: &Arc<TrustBundles>, denied: &Arc<DenyList>) {
+        let mut finishing = lock(&self.finishing);
+        finishing.retain(|upstream| upstream.strong_count() > 0);
+        for upstream in finishing.iter().filter_map(Weak::upgrade) {
+            upstream.judge_under(bundles, denied);
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -26,7 +26,7 @@ use crate::pool::settings::{PeerSettings, SettingsTap};
 use crate::pool::{OpenConnection, Upstream};
 use crate::prompt::{Awaiting, Prompt};
 use crate::task;
-use crate::tls::{Established, TlsClient, with_causes};
+use crate::tls::{Established, TlsClient, TlsSide, with_causes};
 use crate::transport::{HttpVersion, Socket};
 
 /// Where a socket is connected to.
@@ -121,7 +121,12 @@ impl LaneConnector {
 
     /// Cuts a connection whose peer the rules of now refuse.
     pub(super) fn judge_again(&self, lane: &Lane) {
-        if let Err(denial) = self.tls.judge_again(lane.peer())
+        self.judge_by(self.tls.side(), lane);
+    }
+
+    /// Cuts a connection whose peer these rules refuse.
+    pub(super) fn judge_by(&self, side: &TlsSide, lane: &Lane) {
+        if let Err(denial) = side.judge_again(lane.peer())
             && lane.pull(PullCause::NoLongerAllowed)
         {
             self.log.cut(lane.peer(), &denial);

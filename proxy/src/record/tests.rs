@@ -23,6 +23,7 @@ fn open(
         connection: 1,
         sequence,
         fixed: r#","listener":"mcp""#,
+        caller: "",
         metrics: &metrics.listener("mcp"),
     };
     recorder.open_call(&origin, &Call::read_head(&head))

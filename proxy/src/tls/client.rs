@@ -17,7 +17,6 @@ use tokio_rustls::TlsConnector;
 use super::refusal::refusal;
 use super::{ALPN, Established, Finished, LanePeer, TlsRefusal, TlsSide, alert_for, observed};
 use crate::config::Resumption;
-use crate::deny::Denial;
 use crate::lifetime::{Lifetime, Retires};
 use crate::transport::{Metered, linger};
 
@@ -73,12 +72,9 @@ impl TlsClient {
         self.tickets = earlier.tickets.successor();
     }
 
-    /// Judges a peer by the rules of now.
-    ///
-    /// # Errors
-    /// The [`Denial`] that a new handshake of it would meet.
-    pub(crate) fn judge_again(&self, peer: &LanePeer) -> Result<(), Denial> {
-        self.side.judge_again(peer)
+    /// What both roles share.
+    pub(crate) fn side(&self) -> &TlsSide {
+        &self.side
     }
 
     /// How long a connection with this peer may be used.

@@ -26,7 +26,7 @@ const MOST_KEPT: usize = client_hello::MAX_HELLO_BYTES + 1024;
 /// The server role, towards peers that call in.
 #[derive(Debug)]
 pub(crate) struct TlsServer {
-    side: TlsSide,
+    side: Arc<TlsSide>,
     classes: KxClasses,
     /// One configuration, with tickets of its own, for each class of hello.
     answers: Vec<(KxClass, Arc<ServerConfig>)>,
@@ -63,7 +63,7 @@ impl TlsServer {
             None => return Err(rustls::Error::General("no key-exchange group".to_owned())),
         };
         Ok(Self {
-            side,
+            side: Arc::new(side),
             classes,
             answers,
             strictest,
@@ -71,7 +71,7 @@ impl TlsServer {
     }
 
     /// What both roles share.
-    pub(crate) fn side(&self) -> &TlsSide {
+    pub(crate) fn side(&self) -> &Arc<TlsSide> {
         &self.side
     }
 
