@@ -104,7 +104,8 @@ impl Lifetime {
         let not_after = local.not_after.min(peer.not_after);
         let left = not_after.saturating_sub(now);
         let margin = match retires {
-            Retires::First => (left / 4).min(60),
+            // At least a second, in which the next connection is made.
+            Retires::First => (left / 4).clamp(1, 60),
             Retires::Second => (left / 10).min(20),
         };
         Self {

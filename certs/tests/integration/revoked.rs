@@ -157,3 +157,37 @@ fn a_peer_that_was_accepted_is_refused_when_asked_again_after_each_change() {
         peer
     );
 }
+
+#[test]
+fn a_peer_that_outlives_its_leaf_is_still_revoked_and_denied() {
+    let domain = TestDomain::new("example.org");
+    let leaf = domain.leaf("/client").serial(&SERIAL);
+    let chain = leaf.valid(now_plus(-60), now_plus(-1)).issue();
+    let chain = chain.chain();
+    let now = config(&domain);
+    let expired = PeerVerifier::new(now.clone());
+    let error = expired.identify(chain, Role::Client).unwrap_err();
+    assert_eq!(error.reason(), "expired");
+    expired.judge_open(chain, Role::Client).unwrap();
+    let changes = [
+        (
+            PeerVerifierConfig {
+                bundles: revoking(&domain),
+                ..now.clone()
+            },
+            "revoked",
+        ),
+        (
+            PeerVerifierConfig {
+                denied: denying(),
+                ..now.clone()
+            },
+            "peer-denied",
+        ),
+    ];
+    for (changed, reason) in changes {
+        let verifier = PeerVerifier::new(changed);
+        let error = verifier.judge_open(chain, Role::Client).unwrap_err();
+        assert_eq!(error.reason(), reason);
+    }
+}
