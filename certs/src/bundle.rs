@@ -298,6 +298,16 @@ impl TrustBundles {
         self.0.get(trust_domain)
     }
 
+    /// The same roots without revocation lists.
+    pub(crate) fn without_crls(&self) -> Self {
+        let mut bundles = self.0.clone();
+        for bundle in bundles.values_mut() {
+            bundle.crls.clear();
+            bundle.crl_digest = LengthPrefixed::new().finish();
+        }
+        Self(bundles)
+    }
+
     /// SHA-256 over the bundles in order of name: it changes when a root, its place or a trust
     /// domain does.
     /// Shape: `length (8 B) || name || length (8 B) || digest (32 B)` for each.

@@ -60,20 +60,19 @@ pub enum SourceWarning {
         /// What is wrong with it.
         problem: String,
     },
-    /// A revocation list of our own trust domain speaks against our own SVID: peers that have the list refuse it.
-    /// The list is used for peers all the same.
-    OwnSvid {
-        /// Whose SVID.
-        id: SpiffeId,
-        /// What the list says.
-        problem: String,
-    },
     /// The file mode lets others than the owner read the private key.
     KeyReadableByOthers {
         /// The key file.
         path: PathBuf,
         /// Its permission bits, such as `0o644`.
         mode: u32,
+    },
+    /// Revocation lists that are in use say something against an SVID of ours: peers refuse it.
+    OwnRevocation {
+        /// Whose SVID.
+        id: SpiffeId,
+        /// What they say.
+        problem: String,
     },
 }
 
@@ -91,30 +90,15 @@ impl fmt::Display for SourceWarning {
                 f,
                 "the bundle of {trust_domain:?} is left out, and its members are refused: {problem}"
             ),
-            Self::OwnSvid { id, problem } => write!(
-                f,
-                "peers that have the revocation lists of its trust domain refuse our own SVID of {id}: {problem}"
-            ),
             Self::KeyReadableByOthers { path, mode } => write!(
                 f,
                 "{}: the private key has mode {mode:04o} and can be read by group or others; 0600 is expected",
                 path.display()
             ),
-        }
-    }
-}
-
-impl SourceWarning {
-    /// The warning that a refusal of our own SVID comes down to, if it is about revocation.
-    fn of_own_svid(id: &SpiffeId, refusal: &PeerError) -> Option<Self> {
-        match refusal {
-            PeerError::Revoked { .. }
-            | PeerError::CrlExpired { .. }
-            | PeerError::CrlUnusable { .. } => Some(Self::OwnSvid {
-                id: id.clone(),
-                problem: refusal.to_string(),
-            }),
-            _ => None,
+            Self::OwnRevocation { id, problem } => write!(
+                f,
+                "our own SVID of {id} is used, and peers with the same revocation lists refuse it: {problem}"
+            ),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Our own X.509-SVID: a certificate chain with its private key.
 //!
-//! Takes PEM. Gives an [`X509Svid`] whose leaf follows the X509-SVID rules and whose key belongs
+//! Takes PEM or DER. Gives an [`X509Svid`] whose leaf follows the X509-SVID rules and whose key belongs
 //! to that leaf. Never judges whether others will trust it: [`crate::source`] does, before it
 //! publishes one.
 
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 
 use crate::clock::Rfc3339;
 use crate::leaf::Leaf;
@@ -51,12 +51,41 @@ impl X509Svid {
         provider: &CryptoProvider,
     ) -> Result<Self, SvidError> {
         let chain = read_chain(chain_pem)?;
-        let first = chain.first().ok_or(SvidError::NoCertificate)?;
-        let leaf = Leaf::parse(first)?;
+        let leaf = parse_leaf(&chain)?;
+        Self::assemble(leaf, chain, read_key(key_pem)?, provider)
+    }
 
+    /// Takes a chain, 1 to 10 certificates with the leaf first, and its key, PKCS#8.
+    ///
+    /// # Errors
+    /// [`SvidError`] for what [`Self::from_pem`] refuses too, PEM apart.
+    pub fn from_der<'a>(
+        chain: impl IntoIterator<Item = CertificateDer<'a>>,
+        key_pkcs8: &[u8],
+        provider: &CryptoProvider,
+    ) -> Result<Self, SvidError> {
+        let chain: Vec<_> = chain
+            .into_iter()
+            .take(MAX_OWN_CHAIN + 1)
+            .map(CertificateDer::into_owned)
+            .collect();
+        if chain.len() > MAX_OWN_CHAIN {
+            return Err(SvidError::ChainTooLong);
+        }
+        let leaf = parse_leaf(&chain)?;
+        let key = PrivatePkcs8KeyDer::from(key_pkcs8.to_vec());
+        Self::assemble(leaf, chain, key.into(), provider)
+    }
+
+    fn assemble(
+        leaf: Leaf,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        provider: &CryptoProvider,
+    ) -> Result<Self, SvidError> {
         let key = provider
             .key_provider
-            .load_private_key(read_key(key_pem)?)
+            .load_private_key(key)
             .map_err(SvidError::KeyUnusable)?;
         let certified_key = CertifiedKey::new(chain, key);
         certified_key.keys_match().map_err(SvidError::KeyMismatch)?;
@@ -102,6 +131,10 @@ impl fmt::Debug for X509Svid {
         let expiry = Rfc3339(self.leaf.not_after());
         write!(f, "X509Svid({}, until {expiry})", self.id())
     }
+}
+
+fn parse_leaf(chain: &[CertificateDer<'_>]) -> Result<Leaf, SvidError> {
+    Leaf::parse(chain.first().ok_or(SvidError::NoCertificate)?)
 }
 
 fn read_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, SvidError> {

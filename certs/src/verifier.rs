@@ -42,7 +42,7 @@ use chain::{Verification, choose_bundle};
 
 pub use cache::{ChainCache, MAX_CACHED_CHAINS};
 pub use chain::{PeerIdentity, Role};
-pub(crate) use chain::{PresentedChain, verify};
+pub(crate) use chain::{PresentedChain, verify_own};
 pub use error::PeerError;
 pub(crate) use profile::AlgorithmProfile;
 

@@ -10,12 +10,12 @@ use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
+use super::material::check_own;
 use super::{Material, NamedSvid, SourceError, SourceWarning};
 use crate::bundle::{BundleError, BundleWarning, TrustBundle, TrustBundles};
 use crate::clock::Clock;
 use crate::spiffe_id::TrustDomain;
 use crate::svid::{SvidError, X509Svid};
-use crate::verifier::{self, PresentedChain, Role};
 
 /// The most bytes that are read from one file.
 pub const MAX_FILE_LEN: u64 = 1024 * 1024;
@@ -51,7 +51,8 @@ impl FileSource {
     /// Reads and checks everything, or nothing.
     ///
     /// Each SVID has to be valid now. If there is a bundle for its own trust domain, our own
-    /// verifier has to accept the SVID under it in both TLS roles.
+    /// verifier has to accept the SVID under it in both TLS roles. What revocation lists hold against one is a
+    /// warning.
     ///
     /// # Errors
     /// [`SourceError`], which names the file. While an issuer replaces the files one by one, a
@@ -66,8 +67,7 @@ impl FileSource {
         let mut svids = Vec::with_capacity(self.svids.len());
         for files in &self.svids {
             let svid = files.load(provider, &mut warnings)?;
-            let warning = self.check_svid(files, &svid, &bundles, provider, clock)?;
-            warnings.extend(warning);
+            warnings.extend(self.check_svid(files, &svid, &bundles, provider, clock)?);
             svids.push(NamedSvid::new(svid, files.name.clone()));
         }
         match svids.is_empty() {
@@ -121,15 +121,7 @@ impl FileSource {
             bundle_path: bundle_path.clone(),
             source: Box::new(source),
         };
-        let chain = PresentedChain::split(&svid.certified_key().cert).map_err(refused)?;
-        let algorithms = &provider.signature_verification_algorithms;
-        for role in [Role::Client, Role::Server] {
-            if let Err(refusal) = verifier::verify(&chain, role, bundles, algorithms, now) {
-                let warning = SourceWarning::of_own_svid(svid.id(), &refusal);
-                return warning.map_or_else(|| Err(refused(refusal)), |warning| Ok(Some(warning)));
-            }
-        }
-        Ok(None)
+        check_own(svid, bundles, provider, now).map_err(refused)
     }
 }
 

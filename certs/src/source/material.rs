@@ -5,14 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls_pki_types::CertificateRevocationListDer;
+use rustls_pki_types::UnixTime;
 
 use super::SourceWarning;
 use crate::bundle::{BundleError, TrustBundles};
 use crate::clock::Clock;
 use crate::spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
 use crate::svid::{SvidError, X509Svid};
-use crate::verifier::{self, PeerError, PresentedChain, Role};
+use crate::verifier::{PeerError, PresentedChain, Role, verify_own};
 
 /// The most SVIDs in one material.
 pub const MAX_SVIDS: usize = 256;
@@ -49,13 +49,12 @@ impl NamedSvid {
 }
 
 /// Our own SVIDs and the bundles by which peers are judged, checked together. Cloning is cheap but for the list
-/// of SVIDs. `Debug` shows IDs, hints and names, and how many CRLs there are.
+/// of SVIDs. `Debug` shows IDs, hints and names.
 #[derive(Clone)]
 pub struct Material {
     // Not empty.
     svids: Vec<NamedSvid>,
     bundles: Arc<TrustBundles>,
-    crls: Arc<[CertificateRevocationListDer<'static>]>,
     warnings: Vec<SourceWarning>,
 }
 
@@ -64,7 +63,6 @@ pub struct Material {
 pub(super) struct Unchecked {
     pub(super) svids: Vec<NamedSvid>,
     pub(super) bundles: TrustBundles,
-    pub(super) crls: Vec<CertificateRevocationListDer<'static>>,
     pub(super) warnings: Vec<SourceWarning>,
 }
 
@@ -90,14 +88,9 @@ impl Material {
         self.find(|named| named.svid.id() == id)
     }
 
-    /// One bundle for each trust domain.
+    /// One bundle for each trust domain, with its revocation lists.
     pub fn bundles(&self) -> &Arc<TrustBundles> {
         &self.bundles
-    }
-
-    /// Certificate revocation lists as they came, each DER. Nothing in them was checked.
-    pub fn crls(&self) -> &Arc<[CertificateRevocationListDer<'static>]> {
-        &self.crls
     }
 
     /// What the caller should tell the operator about; nothing here stops the material from use.
@@ -114,7 +107,6 @@ impl Material {
         Self {
             svids,
             bundles: Arc::new(bundles),
-            crls: Arc::default(),
             warnings,
         }
     }
@@ -130,7 +122,6 @@ impl fmt::Debug for Material {
         f.debug_struct("Material")
             .field("svids", &self.svids)
             .field("bundles", &self.bundles)
-            .field("crls", &self.crls.len())
             .field("warnings", &self.warnings)
             .finish()
     }
@@ -138,7 +129,8 @@ impl fmt::Debug for Material {
 
 impl Unchecked {
     /// The material, if all of it can be used now: at least one SVID, no hint twice, and each SVID accepted by
-    /// our own verifier, in both TLS roles, under the bundle of its own trust domain.
+    /// our own verifier, in both TLS roles, under the bundle of its own trust domain. What revocation lists hold
+    /// against one is a warning.
     pub(super) fn check(
         mut self,
         provider: &CryptoProvider,
@@ -146,13 +138,16 @@ impl Unchecked {
     ) -> Result<Material, MaterialError> {
         check_hints(&self.svids)?;
         for named in &self.svids {
-            let warning = check_svid(&named.svid, &self.bundles, provider, clock)?;
-            self.warnings.extend(warning);
+            let listed = check_own(&named.svid, &self.bundles, provider, clock.now());
+            let listed = listed.map_err(|source| MaterialError::Refused {
+                id: named.svid.id().clone(),
+                source: Box::new(source),
+            })?;
+            self.warnings.extend(listed);
         }
         Ok(Material {
             svids: self.svids,
             bundles: Arc::new(self.bundles),
-            crls: self.crls.into(),
             warnings: self.warnings,
         })
     }
@@ -172,25 +167,25 @@ fn check_hints(svids: &[NamedSvid]) -> Result<(), MaterialError> {
     }
 }
 
-fn check_svid(
+/// Whether peers with `bundles` accept an SVID of ours, in both TLS roles; with a warning if they do so only until
+/// they have the revocation lists.
+pub(super) fn check_own(
     svid: &X509Svid,
     bundles: &TrustBundles,
     provider: &CryptoProvider,
-    clock: &dyn Clock,
-) -> Result<Option<SourceWarning>, MaterialError> {
-    let refused = |source| MaterialError::Refused {
-        id: svid.id().clone(),
-        source: Box::new(source),
-    };
-    let chain = PresentedChain::split(&svid.certified_key().cert).map_err(refused)?;
+    now: UnixTime,
+) -> Result<Option<SourceWarning>, PeerError> {
+    let chain = PresentedChain::split(&svid.certified_key().cert)?;
     let algorithms = &provider.signature_verification_algorithms;
+    let mut warning = None;
     for role in [Role::Client, Role::Server] {
-        if let Err(refusal) = verifier::verify(&chain, role, bundles, algorithms, clock.now()) {
-            let warning = SourceWarning::of_own_svid(svid.id(), &refusal);
-            return warning.map_or_else(|| Err(refused(refusal)), |warning| Ok(Some(warning)));
-        }
+        let listed = verify_own(&chain, role, bundles, algorithms, now)?;
+        warning = listed.map(|listed| SourceWarning::OwnRevocation {
+            id: svid.id().clone(),
+            problem: listed.to_string(),
+        });
     }
-    Ok(None)
+    Ok(warning)
 }
 
 /// Why material cannot be used. Positions count from 1.
@@ -214,14 +209,13 @@ pub enum MaterialError {
         trust_domain: TrustDomain,
     },
     /// Certificates that stand one after another cannot be told apart.
-    #[error(
-        "SVID {position}: its {part} is not DER certificates one after another, or too many of them"
-    )]
+    #[error("SVID {position}: its chain is not DER certificates one after another")]
     Certificates {
         /// Which SVID.
         position: usize,
-        /// `chain` or `bundle`.
-        part: &'static str,
+        /// Why.
+        #[source]
+        source: BundleError,
     },
     /// Two SVIDs have one hint.
     #[error("two SVIDs have the hint {hint:?}: each hint is accepted once")]

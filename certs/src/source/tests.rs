@@ -1,14 +1,19 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::clock::FixedClock;
 use crate::testing::{
-    NOW, TestDomain, TestSvid, key_pair, now_plus, provider, uri_name_constraints,
+    NOW, TestDomain, TestSvid, allow, key_pair, now_plus, provider, uri_name_constraints,
+    verifier_config,
 };
+use crate::verifier::{PeerVerifier, Role};
+
+const ANYBODY: &str = "spiffe://example.org/**";
 
 struct Files {
     dir: TempDir,
@@ -115,8 +120,8 @@ fn warns_of_a_root_that_is_left_out_of_a_bundle() {
     let [warning] = identity.warnings() else {
         panic!("{:?}", identity.warnings());
     };
-    let expected = format!("{}: certificate 2 of the bundle, ", path.display());
-    assert!(warning.to_string().starts_with(&expected), "{warning}");
+    let expected = "the bundle of example.org: certificate 2 of the bundle, ";
+    assert!(warning.to_string().starts_with(expected), "{warning}");
 
     fs::write(path, constrained.bundle_pem()).unwrap();
     let error = files.error_in(path);
@@ -269,4 +274,24 @@ fn refuses_what_is_not_a_regular_file_of_bounded_length() {
     files.source.svids[0].svid_path = files.dir.path().join("missing");
     let error = files.error_in(&files.source.svids[0].svid_path);
     assert!(matches!(error, SourceError::Read { .. }));
+}
+
+#[test]
+fn a_list_that_revokes_our_own_svid_is_used_and_said() {
+    let domain = TestDomain::new("example.org");
+    let files = Files::new(&domain.leaf("/agent").serial(&[7]).issue(), &[&domain]);
+    let (_, path) = &files.source.bundles[0];
+    let crl = domain.root().crl(&[&[7], &[8]], NOW, now_plus(60));
+    let crl = pem::encode(&pem::Pem::new("X509 CRL", crl.to_vec()));
+    fs::write(path, domain.bundle_pem() + &crl).unwrap();
+    let material = files.load().unwrap();
+    let [SourceWarning::OwnRevocation { id, .. }] = material.warnings() else {
+        panic!("{:?}", material.warnings());
+    };
+    assert_eq!(id.as_str(), "spiffe://example.org/agent");
+    let clock = Arc::new(FixedClock::new(NOW));
+    let config = verifier_config(Arc::clone(material.bundles()), allow(&[ANYBODY]), clock);
+    let other = domain.leaf("/other").serial(&[8]).issue();
+    let refusal = PeerVerifier::new(config).identify(other.chain(), Role::Client);
+    assert_eq!(refusal.unwrap_err().reason(), "revoked");
 }

@@ -7,7 +7,6 @@
 //! Spec: SPIFFE Workload API §4 to §6, SPIFFE Workload Endpoint §4.
 
 mod connection;
-mod der;
 mod endpoint;
 mod response;
 

@@ -177,3 +177,32 @@ fn debug_shows_id_and_expiry_only() {
         "X509Svid(spiffe://example.org/agent, until 2026-06-01T00:01:00Z)"
     );
 }
+
+#[test]
+fn takes_der_as_it_reads_pem() {
+    let domain = TestDomain::new("example.org");
+    let issued = domain.leaf("/agent").issue();
+    let key = pem::parse(issued.key_pem().as_str()).unwrap();
+    let from_der = |chain: &[CertificateDer<'_>], key: &[u8]| {
+        X509Svid::from_der(chain.to_vec(), key, &provider()).map_err(|error| error.reason())
+    };
+    let svid = from_der(issued.chain(), key.contents()).unwrap();
+    assert_eq!(svid.leaf(), issued.svid().leaf());
+    assert_eq!(svid.certified_key().cert, issued.chain());
+
+    let leaf = issued.chain()[0].clone();
+    for (count, expected) in [
+        (0, Err("no-certificate")),
+        (MAX_OWN_CHAIN, Ok(())),
+        (MAX_OWN_CHAIN + 1, Err("chain-too-long")),
+    ] {
+        let chain = vec![leaf.clone(); count];
+        assert_eq!(from_der(&chain, key.contents()).map(drop), expected);
+    }
+    let cut = &key.contents()[1..];
+    assert_eq!(from_der(issued.chain(), cut).map(drop), Err("key-unusable"));
+    let other = domain.leaf("/agent").issue().key_pem();
+    let other = pem::parse(other.as_str()).unwrap();
+    let foreign = from_der(issued.chain(), other.contents());
+    assert_eq!(foreign.map(drop), Err("key-mismatch"));
+}

@@ -134,6 +134,26 @@ pub(crate) fn verify(
     .run()
 }
 
+/// Verifies a chain of our own for `role`, and gives what revocation lists hold against it.
+///
+/// A list that revokes us must not be kept out for that: it revokes others too, and they would go on.
+pub(crate) fn verify_own(
+    chain: &PresentedChain<'_>,
+    role: Role,
+    bundles: &TrustBundles,
+    algorithms: &WebPkiSupportedAlgorithms,
+    now: UnixTime,
+) -> Result<Option<PeerError>, PeerError> {
+    match verify(chain, role, bundles, algorithms, now) {
+        Ok(_) => Ok(None),
+        Err(listed) if listed.is_about_revocation() => {
+            let without = bundles.without_crls();
+            verify(chain, role, &without, algorithms, now).map(|_| Some(listed))
+        }
+        Err(refused) => Err(refused),
+    }
+}
+
 /// X509-SVID §5.2: the issuer must be authorised for the ID, that is, be of its trust domain.
 pub(super) fn choose_bundle<'a>(
     leaf: &Leaf,

@@ -231,6 +231,14 @@ impl PeerError {
         }
     }
 
+    /// Whether it is revocation lists that say so.
+    pub(crate) fn is_about_revocation(&self) -> bool {
+        matches!(
+            self,
+            Self::CrlExpired { .. } | Self::CrlUnusable { .. } | Self::Revoked { .. }
+        )
+    }
+
     /// The ID of a peer that proved who it is and was refused for that.
     pub fn proved_id(&self) -> Option<&SpiffeId> {
         match self {

@@ -7,15 +7,16 @@ use bytes::Buf;
 use prost::Message;
 use prost::encoding::{DecodeContext, decode_key, skip_field};
 use rustls::crypto::CryptoProvider;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls_pki_types::CertificateRevocationListDer;
 
-use super::der;
-use crate::bundle::{BundleError, BundleWarning, MAX_ROOTS, TrustBundle, TrustBundles};
+use crate::bundle::{
+    BundleError, BundleWarning, TrustBundle, TrustBundles, split_der_certificates,
+};
 use crate::clock::Clock;
 use crate::source::material::{MAX_BUNDLES, MAX_CRLS, MAX_SVIDS, Unchecked};
 use crate::source::{Material, MaterialError, NamedSvid, SourceWarning};
 use crate::spiffe_id::{SpiffeId, TrustDomain};
-use crate::svid::{MAX_OWN_CHAIN, SvidError, X509Svid};
+use crate::svid::X509Svid;
 use crate::workload_api::{SvidMessage, X509SvidResponse};
 
 /// The most characters of a foreign name that a warning repeats.
@@ -37,13 +38,11 @@ pub fn read_response(
 ) -> Result<Material, MaterialError> {
     check_counts(message)?;
     let mut response = X509SvidResponse::decode(message).map_err(MaterialError::Undecodable)?;
-    let mut read = Unchecked {
-        crls: std::mem::take(&mut response.crl)
-            .into_iter()
-            .map(CertificateRevocationListDer::from)
-            .collect(),
-        ..Unchecked::default()
-    };
+    let crls: Vec<_> = std::mem::take(&mut response.crl)
+        .into_iter()
+        .map(CertificateRevocationListDer::from)
+        .collect();
+    let mut read = Unchecked::default();
     let mut own_bundles: Vec<(TrustDomain, &[u8])> = Vec::new();
     for (index, message) in response.svids.iter().enumerate() {
         let position = index + 1;
@@ -55,19 +54,15 @@ pub fn read_response(
             Some(_) => return Err(MaterialError::BundlesDiffer { trust_domain }),
             None => own_bundles.push((trust_domain.clone(), &message.bundle)),
         }
-        insert(
-            &mut read.bundles,
-            &read.crls,
-            &trust_domain,
-            &message.bundle,
-        )
-        .map_err(|source| MaterialError::Bundle {
-            trust_domain,
-            source,
+        insert(&mut read.bundles, &crls, &trust_domain, &message.bundle).map_err(|source| {
+            MaterialError::Bundle {
+                trust_domain,
+                source,
+            }
         })?;
     }
     for (name, bundle) in &response.federated_bundles {
-        if let Err(problem) = federate(&mut read.bundles, &read.crls, &own_bundles, name, bundle) {
+        if let Err(problem) = federate(&mut read.bundles, &crls, &own_bundles, name, bundle) {
             read.warnings.push(SourceWarning::FederatedBundle {
                 trust_domain: name.chars().take(MAX_NAME_LEN).collect(),
                 problem,
@@ -127,12 +122,9 @@ fn read_svid(
     position: usize,
     provider: &CryptoProvider,
 ) -> Result<NamedSvid, MaterialError> {
-    let chain =
-        der::split(&message.x509_svid, MAX_OWN_CHAIN).ok_or(MaterialError::Certificates {
-            position,
-            part: "chain",
-        })?;
-    let svid = svid_from_der(&chain, &message.x509_svid_key, provider)
+    let chain = split_der_certificates(&message.x509_svid)
+        .map_err(|source| MaterialError::Certificates { position, source })?;
+    let svid = X509Svid::from_der(chain, &message.x509_svid_key, provider)
         .map_err(|source| MaterialError::Svid { position, source })?;
     let stated: SpiffeId = message
         .spiffe_id
@@ -186,24 +178,9 @@ fn insert(
     trust_domain: &TrustDomain,
     bundle: &[u8],
 ) -> Result<(), BundleError> {
-    let Some(roots) = der::split(bundle, MAX_ROOTS) else {
-        return Err(BundleError::Malformed {
-            position: 1,
-            source: SvidError::NotDer,
-        });
-    };
+    let roots = split_der_certificates(bundle)?;
     let bundle = TrustBundle::from_ders(trust_domain.clone(), roots)?;
     bundles.insert(bundle.with_crls(crls.iter().cloned())?)
-}
-
-// Through PEM text, for want of a constructor that takes DER.
-fn svid_from_der(
-    chain: &[CertificateDer<'_>],
-    key: &[u8],
-    provider: &CryptoProvider,
-) -> Result<X509Svid, SvidError> {
-    let key = der::key_to_pem(key);
-    X509Svid::from_pem(der::to_pem(chain).as_bytes(), key.as_bytes(), provider)
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use super::super::{PeerVerifier, PeerVerifierConfig, verify};
+use super::super::chain::verify;
+use super::super::{PeerVerifier, PeerVerifierConfig};
 use super::*;
 use crate::bundle::TrustBundles;
 use crate::clock::FixedClock;

@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
+use rustls_pki_types::CertificateDer;
 
 use super::*;
 use crate::clock::FixedClock;
-use crate::testing::{NOW, TestDomain, TestSvid, now_plus, provider};
-use crate::verifier::PeerError;
+use crate::testing::{NOW, TestDomain, TestSvid, allow, now_plus, provider, verifier_config};
+use crate::verifier::{PeerError, PeerVerifier, Role};
 
 fn read(response: &X509SvidResponse) -> Result<Material, MaterialError> {
     read_response(
@@ -35,7 +38,7 @@ fn response(svids: Vec<SvidMessage>) -> X509SvidResponse {
 }
 
 #[test]
-fn reads_svids_bundles_federated_bundles_and_crls() {
+fn reads_svids_bundles_and_federated_bundles() {
     let (ours, theirs) = (
         TestDomain::new("example.org"),
         TestDomain::new("example.com"),
@@ -46,7 +49,6 @@ fn reads_svids_bundles_federated_bundles_and_crls() {
         message(&ours.leaf("/a").issue(), &ours, ""),
         message(&below, &ours, "internal"),
     ]);
-    response.crl.push(vec![1, 2, 3]);
     for name in ["spiffe://example.com", "spiffe://example.org"] {
         let domain = [&theirs, &ours][usize::from(name.ends_with("org"))];
         let root = domain.root().certificate().to_vec();
@@ -66,8 +68,85 @@ fn reads_svids_bundles_federated_bundles_and_crls() {
         let roots = material.bundles().roots(domain.trust_domain()).unwrap();
         assert_eq!(roots, domain.bundle().roots());
     }
-    assert_eq!(material.crls()[0].as_ref(), [1, 2, 3]);
     assert_eq!(material.warnings(), []);
+}
+
+/// What a verifier over the bundles of `material` says to a client.
+fn judged(material: &Material, chain: &[CertificateDer<'_>]) -> &'static str {
+    let allowed = allow(&["spiffe://example.org/**", "spiffe://example.com/**"]);
+    let clock = Arc::new(FixedClock::new(NOW));
+    let verifier = PeerVerifier::new(verifier_config(
+        Arc::clone(material.bundles()),
+        allowed,
+        clock,
+    ));
+    match verifier.identify(chain, Role::Client) {
+        Ok(_) => "accepted",
+        Err(error) => error.reason(),
+    }
+}
+
+#[test]
+fn lists_revoke_whom_their_issuer_issued_in_each_trust_domain() {
+    let (ours, theirs) = (
+        TestDomain::new("example.org"),
+        TestDomain::new("example.com"),
+    );
+    let leaf = |domain: &TestDomain, serial| domain.leaf("/peer").serial(&[serial]).issue();
+    let mut response = response(vec![message(&ours.leaf("/a").issue(), &ours, "")]);
+    let root = theirs.root().certificate().to_vec();
+    let name = "spiffe://example.com".to_owned();
+    response.federated_bundles.insert(name, root);
+    for (domain, serial) in [(&ours, 3_u8), (&theirs, 4)] {
+        let crl = domain.root().crl(&[&[serial]], NOW, now_plus(60));
+        response.crl.push(crl.to_vec());
+    }
+    let material = read(&response).unwrap();
+    assert_eq!(material.warnings(), []);
+    for (domain, serial, expected) in [
+        (&ours, 3, "revoked"),
+        (&ours, 4, "accepted"),
+        (&theirs, 3, "accepted"),
+        (&theirs, 4, "revoked"),
+    ] {
+        let peer = leaf(domain, serial);
+        assert_eq!(
+            judged(&material, peer.chain()),
+            expected,
+            "{domain:?} {serial}"
+        );
+    }
+}
+
+#[test]
+fn a_list_that_revokes_our_own_svid_still_revokes_others() {
+    let domain = TestDomain::new("example.org");
+    let own = domain.leaf("/a").serial(&[5]).issue();
+    let mut response = response(vec![message(&own, &domain, "")]);
+    let crl = domain.root().crl(&[&[5], &[6]], NOW, now_plus(60));
+    response.crl.push(crl.to_vec());
+    let material = read(&response).unwrap();
+    let [SourceWarning::OwnRevocation { id, problem }] = material.warnings() else {
+        panic!("{:?}", material.warnings());
+    };
+    assert_eq!(id.as_str(), "spiffe://example.org/a");
+    assert!(problem.contains("revoked"), "{problem}");
+    let other = domain.leaf("/b").serial(&[6]).issue();
+    assert_eq!(judged(&material, other.chain()), "revoked");
+}
+
+#[test]
+fn refuses_a_list_that_cannot_be_read() {
+    let domain = TestDomain::new("example.org");
+    let mut response = response(vec![message(&domain.leaf("/a").issue(), &domain, "")]);
+    response.crl.push(vec![1, 2, 3]);
+    let MaterialError::Bundle { source, .. } = read(&response).unwrap_err() else {
+        panic!("a list that nobody can read revokes nobody");
+    };
+    assert!(
+        matches!(source, BundleError::Crl { position: 1, .. }),
+        "{source:?}"
+    );
 }
 
 #[test]
