@@ -20,7 +20,7 @@ fn deny_list(first: &str) -> DenyList {
     for number in 1..MAX_DENY_ENTRIES {
         match number % 2 {
             0 => writeln!(text, "spiffe://example.org/agent/{number}"),
-            _ => writeln!(text, "serial:{number:016X}"),
+            _ => writeln!(text, "serial:{number:040X}"),
         }
         .expect("a String takes everything");
     }

@@ -10,12 +10,14 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use crate::leaf::significant;
-use crate::source::MAX_FILE_LEN;
 use crate::spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
 use crate::verifier::PeerIdentity;
 
 /// The most entries in one list.
 pub const MAX_DENY_ENTRIES: usize = 100_000;
+
+/// The most bytes of a list: room for the most entries, of 160 bytes each.
+pub const MAX_DENY_LIST_LEN: usize = 160 * MAX_DENY_ENTRIES;
 
 /// The longest serial number in an entry, in octets. RFC 5280 §4.1.2.2 has issuers stop at 20; some
 /// do not.
@@ -37,7 +39,7 @@ pub struct DenyList {
 impl DenyList {
     /// Reads a list.
     ///
-    /// Shape: UTF-8 text, at most 1 MiB, one entry a line; `#` starts a comment. An entry is
+    /// Shape: UTF-8 text, at most 16 MB, one entry a line; `#` starts a comment. An entry is
     /// - a SPIFFE ID with a path, `spiffe://example.org/agent/x`: that one ID;
     /// - a trust domain, `spiffe://example.org`: everybody in it;
     /// - `serial:0A1B2C`, hexadecimal, `0A:1B:2C` too: leaves with that serial number of any
@@ -48,7 +50,7 @@ impl DenyList {
     /// refused whole: an entry that was passed over would let somebody in.
     pub fn parse(text: &[u8]) -> Result<Self, DenyListError> {
         let len = text.len();
-        if u64::try_from(len).is_ok_and(|len| len > MAX_FILE_LEN) {
+        if len > MAX_DENY_LIST_LEN {
             return Err(DenyListError::TooLong { len });
         }
         let mut list = Self::default();
@@ -302,8 +304,8 @@ pub enum DenyListError {
         #[source]
         source: SpiffeIdError,
     },
-    /// The text is longer than [`MAX_FILE_LEN`].
-    #[error("the deny-list is {len} bytes long: at most {MAX_FILE_LEN} are read")]
+    /// The text is longer than [`MAX_DENY_LIST_LEN`].
+    #[error("the deny-list is {len} bytes long: at most {MAX_DENY_LIST_LEN} are read")]
     TooLong {
         /// Its length in bytes.
         len: usize,

@@ -1,11 +1,13 @@
 //! Changes while the process runs: read, check, build whole, publish; a bad one leaves everything as it was.
 
 use std::convert::Infallible;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pqlane_certs::revocation;
-use pqlane_certs::revocation::DenyList;
+use pqlane_certs::revocation::{DenyList, MAX_DENY_LIST_LEN};
 use pqlane_certs::source::{Material, SourceError};
 use pqlane_handshake::provider::{SignatureProfile, provider_for};
 
@@ -39,7 +41,7 @@ pub enum DenyListError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -48,7 +50,7 @@ pub(super) fn load_deny_list(path: Option<&Path>) -> Result<DenyList, DenyListEr
     let Some(path) = path else {
         return Ok(DenyList::default());
     };
-    let text = std::fs::read(path).map_err(|source| DenyListError::Read {
+    let text = read_deny_list(path).map_err(|source| DenyListError::Read {
         path: path.to_path_buf(),
         source,
     })?;
@@ -56,6 +58,16 @@ pub(super) fn load_deny_list(path: Option<&Path>) -> Result<DenyList, DenyListEr
         path: path.to_path_buf(),
         source,
     })
+}
+
+/// Reads no further than one byte beyond the longest list, which is then refused.
+fn read_deny_list(path: &Path) -> io::Result<Vec<u8>> {
+    let most = MAX_DENY_LIST_LEN.saturating_add(1);
+    let mut text = Vec::new();
+    File::open(path)?
+        .take(u64::try_from(most).unwrap_or(u64::MAX))
+        .read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Tells the operator what the material itself says.
