@@ -5,7 +5,7 @@ mod tests;
 
 use bytes::Buf;
 use prost::Message;
-use prost::encoding::{DecodeContext, decode_key, skip_field};
+use prost::encoding::{DecodeContext, WireType, check_wire_type, decode_key, skip_field};
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::CertificateRevocationListDer;
 
@@ -96,6 +96,11 @@ fn check_counts(mut message: &[u8]) -> Result<(), MaterialError> {
     let [mut svids, mut crls, mut bundles] = [0_usize; 3];
     while message.has_remaining() {
         let (tag, wire_type) = decode_key(&mut message).map_err(MaterialError::Undecodable)?;
+        if let 1..=3 = tag {
+            // prost reads the entry of a map as one whatever its wire type says.
+            check_wire_type(WireType::LengthDelimited, wire_type)
+                .map_err(MaterialError::Undecodable)?;
+        }
         skip_field(wire_type, tag, &mut message, DecodeContext::default())
             .map_err(MaterialError::Undecodable)?;
         match tag {

@@ -284,6 +284,18 @@ fn counts_before_it_reads() {
 }
 
 #[test]
+fn refuses_a_federated_bundle_of_another_wire_type() {
+    let domain = TestDomain::new("example.org");
+    let response = response(vec![message(&domain.leaf("/a").issue(), &domain, "")]);
+    // Field 3, empty: first as the entry of a map, then as the number 0.
+    for (tag, is_read) in [(0x1a, true), (0x18, false)] {
+        let message = [response.encode_to_vec(), vec![tag, 0]].concat();
+        let read = read_response(&message, &provider(), &FixedClock::new(NOW));
+        assert_eq!(read.is_ok(), is_read, "{read:?}");
+    }
+}
+
+#[test]
 fn refuses_what_is_not_protobuf() {
     let error = read_response(&[0xff; 3], &provider(), &FixedClock::new(NOW)).unwrap_err();
     assert!(matches!(error, MaterialError::Undecodable(_)), "{error:?}");
