@@ -38,14 +38,26 @@ pub fn run(bytes: &[u8]) -> Verdict {
     Verdict::of(&read)
 }
 
-/// Whatever is configured, no group is classical.
+/// Whatever is configured, groups are post-quantum; classical ones stand behind them, and only where the policy is to
+/// take old peers.
 fn check_groups(described: &str) {
-    let first = described.lines().next().unwrap_or_default();
-    let groups = first.strip_prefix("key exchange: require hybrid, ");
-    assert!(groups.is_some(), "{described}");
-    for group in groups.unwrap_or_default().split(", ") {
-        assert!(group.contains("MLKEM"), "{described}");
+    let policies = described.lines().filter_map(|line| {
+        let policy = line.strip_prefix("  key exchange")?;
+        policy.rsplit_once(": ")
+    });
+    let mut met = 0;
+    for (policy, groups) in policies {
+        met += 1;
+        let (hybrid, classical) = groups.split_once("; else ").unwrap_or((groups, ""));
+        for group in hybrid.split(", ") {
+            assert!(group.contains("MLKEM"), "{described}");
+        }
+        assert!(!classical.contains("MLKEM"), "{described}");
+        let takes_old_peers =
+            policy.ends_with(": prefer-hybrid") || policy.contains(": allow-classical-until ");
+        assert_eq!(takes_old_peers, !classical.is_empty(), "{described}");
     }
+    assert!(met > 0, "{described}");
 }
 
 fn check_error(error: &ConfigError, text: &str) {
