@@ -19,6 +19,7 @@ pub mod path;
 pub mod peer_chain;
 pub mod spiffe_id;
 pub mod svid_pem;
+pub mod workload_api;
 
 mod der;
 mod message;
@@ -51,7 +52,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     target("bundle_pem", bundle_pem::run),
     target("client_hello", client_hello::run),
     target("config", config::run),
@@ -64,6 +65,7 @@ pub const TARGETS: [Target; 12] = [
     target("peer_chain", peer_chain::run),
     target("spiffe_id", spiffe_id::run),
     target("svid_pem", svid_pem::run),
+    target("workload_api", workload_api::run),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]) -> Verdict) -> Target {
