@@ -1,15 +1,18 @@
 """A TLS peer on OpenSSL 4.0 (pyOpenSSL on PyPI's cryptography), or with --stdlib on this Python's own ssl.
 
-openssl_peer.py client PORT --svid PREFIX --bundle FILE [--groups NAME] [--tls12] [--no-cert] [--stdlib] [--probe]
+openssl_peer.py client PORT --svid PREFIX --bundle FILE [--groups NAME] [--tls12] [--no-cert] [--stdlib] [--probe] [--again [--between COMMAND]]
     one line: OK TLSv1.3 GROUP PEER_ID get=200 post=same      the handshake, a GET and a 200 KB POST over it
           or: ALERT NUMBER NAME, ERROR text, OPEN (--probe: no request; the peer kept the connection)
+    --again: then a second connection that offers the session of the first; COMMAND runs between the two:
+          OK ... then resumed|full OK ...      or, if the second one fails: OK ... then ALERT NUMBER NAME
 openssl_peer.py server PORT --svid PREFIX --bundle FILE [--groups NAME]
     an HTTP/1.1 server that asks for a client certificate; a line 'SERVED TLSv1.3 GROUP PEER_ID' for each request
 openssl_peer.py authority DIR        a CA and SVIDs like the product's, for the peers' own self-test
 
-PREFIX.svid.pem and PREFIX.key.pem are an X.509-SVID; FILE holds the CAs. --groups: one elliptic curve, so classical only.
+PREFIX.svid.pem and PREFIX.key.pem are an X.509-SVID; FILE holds the CAs.
+--groups: one elliptic curve, P-256 or P-384, so classical only; or OpenSSL's own list, such as MLKEM1024:X25519MLKEM768 (not with --stdlib).
 """
-import argparse, datetime, http.client, http.server, io, re, socket, socketserver, ssl, struct, sys
+import argparse, datetime, http.client, http.server, io, os, re, socket, socketserver, ssl, struct, subprocess, sys, tempfile
 from cryptography import x509
 from OpenSSL import SSL
 
@@ -33,20 +36,30 @@ class File(io.RawIOBase):
     def makefile(self, mode, *_): return io.BufferedReader(File(self.c)) if 'r' in mode else File(self.c)
     sendall = write
 
+CURVES = {'P-256': 'SECP256R1', 'P-384': 'SECP384R1'}
+
+def configured(a):
+    """pyOpenSSL cannot name other groups than curves; OpenSSL's own configuration file can, and is read at start."""
+    if not a.groups or a.groups in CURVES or 'OPENSSL_CONF' in os.environ: return
+    with tempfile.NamedTemporaryFile('w', suffix='.cnf', delete=False) as f:
+        f.write(f'openssl_conf = init\n[init]\nssl_conf = ssl\n[ssl]\nsystem_default = all\n[all]\nGroups = {a.groups}\n')
+    os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, 'OPENSSL_CONF': f.name, 'PEER_CONF': f.name})
+
 def context(a, server):
     x = SSL.Context(SSL.TLS_SERVER_METHOD if server else SSL.TLS_CLIENT_METHOD)
     x.load_verify_locations(a.bundle); x.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)     # SPIFFE: no host names
     if not a.no_cert: x.use_certificate_chain_file(a.svid + '.svid.pem'); x.use_privatekey_file(a.svid + '.key.pem')
     if a.tls12: x.set_max_proto_version(SSL.TLS1_2_VERSION)
-    if a.groups:
+    if a.groups in CURVES:
         from cryptography.hazmat.primitives.asymmetric import ec
-        x.set_tmp_ecdh({'P-256': ec.SECP256R1(), 'P-384': ec.SECP384R1()}[a.groups])
+        x.set_tmp_ecdh(getattr(ec, CURVES[a.groups])())
+    if os.environ.get('PEER_CONF'): os.unlink(os.environ.pop('PEER_CONF'))
     if server: x.set_alpn_select_callback(lambda _, offered: b'http/1.1' if b'http/1.1' in offered else SSL.NO_OVERLAPPING_PROTOCOLS)
     else: x.set_alpn_protos([b'http/1.1'])
     return x
 
-def connect(a):
-    """(connection, 'version group peer'); the group is '?' where the stack does not tell."""
+def connect(a, earlier=None):
+    """(connection, 'version group peer', its file); the group is '?' where the stack does not tell. `earlier`: a context and a session of it."""
     s = socket.create_connection(('127.0.0.1', a.port), 10)
     if a.stdlib:
         x = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT); x.check_hostname = False; x.load_verify_locations(a.bundle); x.set_alpn_protocols(['http/1.1'])
@@ -56,24 +69,36 @@ def connect(a):
         c = x.wrap_socket(s)
         return c, f'{c.version()} ? {spiffe_id(x509.load_der_x509_certificate(c.getpeercert(True)))}', c
     s.settimeout(None); s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack('ll', 3 if a.probe else 10, 0))
-    c = SSL.Connection(context(a, False), s); c.set_connect_state(); c.do_handshake()
+    c = SSL.Connection(earlier[0] if earlier else context(a, False), s); c.set_connect_state()
+    if earlier: c.set_session(earlier[1])
+    c.do_handshake()
     return c, f'{c.get_protocol_version_name()} {c.get_group_name() or "?"} {spiffe_id(c.get_peer_certificate().to_cryptography())}', File(c)
 
 def client(a):
+    first, c = attempt(a)
+    if not a.again: return first
+    if c is None: return f'{first} then nothing'
+    earlier = c.get_context(), c.get_session(); c.shutdown()          # the tickets came before the answers
+    if a.between: subprocess.run(a.between, shell=True, check=True)
+    second, c = attempt(a, earlier)
+    return f'{first} then {"" if c is None else "resumed " if SSL._lib.SSL_session_reused(c._ssl) else "full "}{second}'
+
+def attempt(a, earlier=None):
+    """One connection: its line, and the connection if it was of use."""
     try:
-        c, seen, sock = connect(a)
+        c, seen, sock = connect(a, earlier)
         if a.probe:          # TLS 1.3: the server judges the client's certificate after the client is done, so its alert comes on a read
             if a.stdlib: c.settimeout(3)
-            try: return 'OPEN' if c.recv(1) else 'ERROR closed without an alert'
-            except (TimeoutError, SSL.WantReadError): return 'OPEN'
+            try: return 'OPEN' if c.recv(1) else 'ERROR closed without an alert', None
+            except (TimeoutError, SSL.WantReadError): return 'OPEN', None
         h = http.client.HTTPConnection('127.0.0.1', a.port); h.sock = sock; body = b'p' * 200_000
         h.request('GET', '/ping'); r = h.getresponse(); r.read(); get = r.status
         h.request('POST', '/echo', body, {'Content-Type': 'text/plain'}); same = h.getresponse().read() == body
-        return f'OK {seen} get={get} post={"same" if same else "differs"}'
+        return f'OK {seen} get={get} post={"same" if same else "differs"}', c
     except Exception as e:
         m = re.search(r'alert ([a-z ]+)', str(e).lower().replace('_', ' '))
         name = next((n for n in ALERTS if m and m[1].startswith(n)), None)
-        return f'ALERT {ALERTS[name]} {name}' if name else f'ERROR {e!r}'
+        return f'ALERT {ALERTS[name]} {name}' if name else f'ERROR {e!r}', None
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
@@ -128,9 +153,9 @@ def authority(d):
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('role', choices=['client', 'server', 'authority']); p.add_argument('port')
-    for f in ('--svid', '--bundle', '--groups'): p.add_argument(f)
-    for f in ('--tls12', '--no-cert', '--stdlib', '--probe'): p.add_argument(f, action='store_true')
+    for f in ('--svid', '--bundle', '--groups', '--between'): p.add_argument(f)
+    for f in ('--tls12', '--no-cert', '--stdlib', '--probe', '--again'): p.add_argument(f, action='store_true')
     a = p.parse_args()
     if a.role == 'authority': authority(a.port); sys.exit()
-    a.port = int(a.port)
+    a.port = int(a.port); configured(a)
     print(client(a)) if a.role == 'client' else server(a)

@@ -2,34 +2,8 @@
 # Handshakes of the lane with TLS stacks that are not its own: OpenSSL 4.0 (pyOpenSSL), OpenSSL 3.5 (Node 26) and this machine's
 # Python ssl, as clients of `inbound` and as servers behind `outbound`; what must be refused, with which alert and audit reason.
 # usage: tls_peers.sh [--self]      --self: the peers against each other, without the lane
-. "$(dirname "$0")/../env.sh"; . "$HERE/lane.sh"
+. "$(dirname "$0")/../env.sh"; . "$HERE/lane.sh"; . "$HERE/tls_peers/peers.sh"
 need "$NODE26" "$PY_TLS"; [ "${1:-}" = --self ] || need_pqlane
-T=$HERE/tls_peers p=0 f=0
-ID=spiffe://example.org HYBRID='TLSv1\.3 X25519MLKEM768'
-
-verdict() { if [ "$1" = 0 ]; then p=$((p+1)); printf 'ok %-46s | %s\n' "$2" "$3"; else f=$((f+1)); printf 'FAIL %-44s | %s\n' "$2" "$3"; fi; }
-# expect NAME REGEX TEXT
-expect() { grep -qE "$2" <<<"$3"; verdict $? "$1" "$3"; }
-# client STACK PORT SVID [OPTION...]: one line about the handshake; python is OpenSSL's peer with the standard library's ssl.
-client() {
-  local s=$1 port=$2 pre=$3; shift 3; set -- client "$port" --svid "$pre" --bundle "$BUNDLE" "$@"
-  case $s in python) set -- "$@" --stdlib; s=openssl ;; esac
-  case $s in openssl) timeout -k 1 20 "$PY_TLS" "$T/openssl_peer.py" "$@" 2>&1 ;; node) timeout -k 1 20 "$NODE26" "$T/node_peer.mjs" "$@" 2>&1 ;; esac | tail -n 1
-}
-# server STACK PORT SVID [OPTION...]: in the background; log in $RUN/server.log
-server() {
-  local s=$1 port=$2 pre=$3; shift 3; set -- server "$port" --svid "$pre" --bundle "$BUNDLE" "$@"
-  case $s in openssl) spawn server "$PY_TLS" "$T/openssl_peer.py" "$@" ;; node) spawn server "$NODE26" "$T/node_peer.mjs" "$@" ;; esac
-  wait_port "$port"
-}
-# reason FILE LINES: the reasons of the audit records after the first LINES lines; waits a little for the writer.
-reason() {
-  local r; for _ in $(seq 40); do
-    r=$(tail -n "+$(($2+1))" "$1" 2>/dev/null | grep -oE '"reason": *"[a-z0-9-]+"' | cut -d'"' -f4 | sort -u | tr '\n' ' '); [ -n "$r" ] && break; sleep 0.05
-  done; echo "reason: ${r:-none}"
-}
-lines() { cat "$1" 2>/dev/null | wc -l; }
-
 if [ "${1:-}" = --self ]; then
   LANE_PKI=$RUN/pki; BUNDLE=$LANE_PKI/bundle.pem; "$PY_TLS" "$T/openssl_peer.py" authority "$LANE_PKI" || exit 1
   for s in node openssl; do
@@ -63,11 +37,6 @@ expect "node client, HTTP/2" "^OK $HYBRID $ID/server get=200 post=same" "$(clien
 # A client that names the group but sends no share for it is asked again (HelloRetryRequest).
 expect "node client, HelloRetryRequest" "^OK $HYBRID" "$(client node "$IN_PORT" "$LANE_PKI/client" --groups X25519:X25519MLKEM768)"
 
-# refused NAME ALERT REASON CLIENT...: the alert that the client sees, and the reason in the audit record
-refused() {
-  local name=$1 alert=$2 why=$3 n; shift 3; n=$(lines "$IN_AUDIT")
-  expect "$name" "$alert" "$(client "$@")"; expect "$name: audit" "^reason: $why " "$(reason "$IN_AUDIT" "$n")"
-}
 own=$LANE_PKI/client
 refused "node, X25519 only" '^ALERT 40 ' no-hybrid-group node "$IN_PORT" "$own" --groups X25519 --probe
 refused "node, P-256 and P-384 only" '^ALERT 40 ' no-hybrid-group node "$IN_PORT" "$own" --groups P-256:P-384 --probe
@@ -81,18 +50,6 @@ for c in node openssl; do refused "$c, SVID not allowed" '^ALERT 49 ' peer-not-a
 stop
 
 # ---- servers behind `outbound`
-ask() { python3 - "$LANE" <<'PY'
-import sys, urllib.error, urllib.request
-def ask(path, body=None):
-    try:
-        with urllib.request.urlopen(urllib.request.Request(sys.argv[1] + path, body, {'Content-Type': 'text/plain'}), timeout=10) as r: return r.status, r.read()
-    except urllib.error.HTTPError as e: return e.code, e.read()
-    except OSError as e: return repr(e), b''
-body = b'p' * 200_000
-print(f'get={ask("/ping")[0]} post={"same" if ask("/echo", body)[1] == body else "differs"}')
-PY
-}
-behind() { LANE_SEQ=$((LANE_SEQ+1)); read -r PORT < <(free_ports 1); server "$1" "$PORT" "$2" "${@:3}" && outbound_start "$PORT"; }
 for s in openssl node; do for k in server server-ed25519 server-ml-dsa-65; do
   behind $s "$LANE_PKI/$k" || verdict 1 "$s server, $k" "outbound did not start"
   expect "$s server, $k" "^get=200 post=same" "$(ask)"
@@ -100,12 +57,6 @@ for s in openssl node; do for k in server server-ed25519 server-ml-dsa-65; do
 done; done
 behind node "$LANE_PKI/server" --h2; expect "node server, HTTP/2" "^get=200 post=same" "$(ask)"; stop
 
-# not_reached NAME REASON STACK SVID OPTION...: outbound answers 5xx by itself, no request gets to that server, and the audit says why
-not_reached() {
-  local name=$1 why=$2; shift 2; behind "$@"
-  expect "$name" '^get=5.. post=differs' "$(ask)"; expect "$name: audit" "^reason: .*\b$why " "$(reason "$OUT_AUDIT" 0)"
-  expect "$name: no request" '^0$' "$(grep -c SERVED "$RUN/server.log")"; stop
-}
 not_reached "node server, X25519 only" peer-alert node "$LANE_PKI/server" --groups X25519
 not_reached "openssl server, P-256 only" peer-alert openssl "$LANE_PKI/server" --groups P-256
 not_reached "node server, TLS 1.2" peer-alert node "$LANE_PKI/server" --tls12 --groups X25519:P-256
