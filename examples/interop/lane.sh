@@ -5,11 +5,12 @@
 #   lane_start WORKLOAD [GRPC]     two processes between here and 127.0.0.1:WORKLOAD; sets LANE (URL) and LANE_PORT;
 #                                  EGRESS_PORT chooses the port, for agents that must advertise it beforehand
 #   stop                           ends everything this script started (also done on exit)
+# CA_OPTIONS, IN_OPTIONS, OUT_OPTIONS: arrays of further options of `authority init`, `inbound` and `outbound`.
 # LANE_PKI: a folder with the SVIDs, made when it is empty.   KEEP=1 keeps the logs.
 RUN=$(mktemp -d "${TMPDIR:-/tmp}/pqlane-interop.XXXXXX")
 LANE_PKI=${LANE_PKI:-$RUN/pki}
 MAX_SECONDS=${MAX_SECONDS:-900}                       # nothing started here outlives this
-LANE_SEQ=0
+LANE_SEQ=0 CA_OPTIONS=() IN_OPTIONS=() OUT_OPTIONS=()
 
 # TERM drains; `timeout` turns a drain of more than 3 s into KILL, and bounds the whole life.
 spawn() { local name=$1; shift; timeout -k 3 "$MAX_SECONDS" "$@" >"$RUN/$name.log" 2>&1 </dev/null & SPAWNED=$!; }
@@ -43,17 +44,17 @@ wait_ready() { # PID ADMIN_PORT
 
 # issue PREFIX ID [OPTION...]: one SVID of this run's authority; the authority is made on first use.
 issue() {
-  [ -f "$LANE_PKI/ca.pem" ] || "$PQLANE" authority init --dir "$LANE_PKI" --trust-domain example.org >>"$RUN/authority.log" 2>&1 || return 1
+  [ -f "$LANE_PKI/ca.pem" ] || "$PQLANE" authority init --dir "$LANE_PKI" --trust-domain example.org "${CA_OPTIONS[@]}" >>"$RUN/authority.log" 2>&1 || return 1
   [ -f "$LANE_PKI/$1.svid.pem" ] || "$PQLANE" authority issue --dir "$LANE_PKI" --id "spiffe://example.org/$2" --out "$LANE_PKI/$1" "${@:3}" >>"$RUN/authority.log" 2>&1
 }
 svid() { echo --svid "$LANE_PKI/$1.svid.pem" --key "$LANE_PKI/$1.key.pem" --bundle "example.org=$LANE_PKI/bundle.pem"; }
 
-# inbound_start WORKLOAD [GRPC]: sets IN_PORT and IN_AUDIT.
+# inbound_start WORKLOAD [GRPC]: sets IN_PORT, IN_ADMIN and IN_AUDIT.
 inbound_start() {
-  local admin; read -r IN_PORT admin < <(free_ports 2); IN_AUDIT=$RUN/inbound$LANE_SEQ.audit
+  local admin; read -r IN_PORT admin < <(free_ports 2); IN_ADMIN=$admin IN_AUDIT=$RUN/inbound$LANE_SEQ.audit
   issue server server && issue client client || return 1
   spawn "inbound$LANE_SEQ" "$PQLANE" inbound --listen "127.0.0.1:$IN_PORT" --workload "http://127.0.0.1:$1" ${2:+--grpc-workload "http://127.0.0.1:$2"} \
-    --allow spiffe://example.org/client $(svid server) --audit "$IN_AUDIT" --admin "127.0.0.1:$admin"
+    --allow spiffe://example.org/client $(svid server) --audit "$IN_AUDIT" --admin "127.0.0.1:$admin" "${IN_OPTIONS[@]}"
   wait_ready $SPAWNED "$admin"
 }
 # outbound_start PEER_PORT: sets LANE, LANE_PORT and OUT_AUDIT.
@@ -61,7 +62,7 @@ outbound_start() {
   local admin; read -r LANE_PORT admin < <(free_ports 2); LANE_PORT=${EGRESS_PORT:-$LANE_PORT}; OUT_AUDIT=$RUN/outbound$LANE_SEQ.audit
   issue client client || return 1
   spawn "outbound$LANE_SEQ" "$PQLANE" outbound --listen "127.0.0.1:$LANE_PORT" --connect "127.0.0.1:$1" --peer spiffe://example.org/server \
-    $(svid client) --audit "$OUT_AUDIT" --admin "127.0.0.1:$admin"
+    $(svid client) --audit "$OUT_AUDIT" --admin "127.0.0.1:$admin" "${OUT_OPTIONS[@]}"
   wait_ready $SPAWNED "$admin" && LANE=http://127.0.0.1:$LANE_PORT
 }
 lane_start() { LANE_SEQ=$((LANE_SEQ+1)); inbound_start "$@" && outbound_start "$IN_PORT"; }

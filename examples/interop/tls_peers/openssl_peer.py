@@ -95,6 +95,7 @@ def attempt(a, earlier=None):
         h.request('GET', '/ping'); r = h.getresponse(); r.read(); get = r.status
         h.request('POST', '/echo', body, {'Content-Type': 'text/plain'}); same = h.getresponse().read() == body
         return f'OK {seen} get={get} post={"same" if same else "differs"}', c
+    except SSL.ZeroReturnError: return 'ERROR closed without an alert', None
     except Exception as e:
         m = re.search(r'alert ([a-z ]+)', str(e).lower().replace('_', ' '))
         name = next((n for n in ALERTS if m and m[1].startswith(n)), None)
