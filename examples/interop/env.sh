@@ -16,6 +16,7 @@ NODE26=$LAB/js26/node_modules/$NODE_PKG/bin/node
 PY_MCP=$LAB/py/venv-mcp/bin/python
 PY_A2A=$LAB/py/venv-a2a/bin/python
 PY_TLS=$LAB/py/venv-tls/bin/python
+PY_SPIFFE=$LAB/py/venv-spiffe/bin/python
 RMCP=$LAB/target/release
 
 # skip REASON: says why and ends; the closing line is what a caller counts.

@@ -24,6 +24,7 @@ part js26 npm "$NODE_PKG@26.10.0" npm_into "$LAB/js26" "$NODE_PKG@26.10.0"
 part venv-mcp python3 'mcp==2.3.0' venv venv-mcp 'mcp==2.3.0'
 part venv-a2a python3 'a2a-sdk[all]==1.3.0 uvicorn' venv venv-a2a 'a2a-sdk[all]==1.3.0' uvicorn
 part venv-tls python3 'pyopenssl==26.4.0 cryptography==50.0.2' venv venv-tls 'pyopenssl==26.4.0' 'cryptography==50.0.2'
+part venv-spiffe python3 'spiffe==0.3.2 grpcio==1.85.1 cryptography==50.0.2 pyopenssl==26.4.0' venv venv-spiffe 'spiffe==0.3.2' 'grpcio==1.85.1' 'cryptography==50.0.2' 'pyopenssl==26.4.0'
 part rmcp cargo "$(cd "$HERE/rs" && cat Cargo.toml Cargo.lock src/bin/*.rs | cksum)" rmcp
 
 # The TLS peers are of no use without ML-KEM, which OpenSSL has from 3.5.
