@@ -73,9 +73,9 @@ pub enum BuildError {
     Tls(#[from] rustls::Error),
 }
 
-impl From<SourceError> for BuildError {
-    fn from(source: SourceError) -> Self {
-        Self::Identity(Box::new(source))
+impl From<Box<SourceError>> for BuildError {
+    fn from(source: Box<SourceError>) -> Self {
+        Self::Identity(source)
     }
 }
 

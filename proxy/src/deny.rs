@@ -138,6 +138,7 @@ const fn row(
 impl DenyReason {
     /// The table.
     #[rustfmt::skip]
+    #[expect(clippy::too_many_lines, reason = "a table, one entry for each reason")]
     pub const fn row(self) -> Row {
         use StatusCode as S;
         match self {

@@ -39,7 +39,7 @@ impl Feed {
         limits: &Limits,
         provider: Arc<CryptoProvider>,
         clock: Arc<dyn Clock>,
-    ) -> Result<(Self, Option<Material>), SourceError> {
+    ) -> Result<(Self, Option<Material>), Box<SourceError>> {
         match source {
             SourceConfig::Files(files) => {
                 // Watched first: a change while they are read is seen afterwards.

@@ -202,7 +202,7 @@ impl Inbound {
         if refusal.peer.is_none()
             && let Some(address) = source.address()
         {
-            let offered = refusal.hello.as_ref().map(crate::lane::offered_groups);
+            let offered = refusal.hello.as_deref().map(crate::lane::offered_groups);
             self.refusals.note(
                 &self.lane.name,
                 address,

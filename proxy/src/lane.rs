@@ -154,7 +154,7 @@ impl LaneLog {
             reason = refusal.denial.reason.code(),
             offered = refusal
                 .hello
-                .as_ref()
+                .as_deref()
                 .map_or_else(Vec::new, offered_groups)
                 .join(","),
             detail = refusal.denial.detail.as_deref().unwrap_or_default(),
@@ -196,7 +196,7 @@ impl LaneLog {
                 },
             )
             .optional("downgrade", downgrade.map(|it| it.cause.as_str()))
-            .offer(established.hello.as_ref())
+            .offer(established.hello.as_deref())
     }
 
     fn refusal_line(&self, refusal: &TlsRefusal) -> Line {
@@ -211,7 +211,7 @@ impl LaneLog {
                 "downgrade",
                 refusal.downgrade.as_ref().map(|it| it.cause.as_str()),
             )
-            .offer(refusal.hello.as_ref())
+            .offer(refusal.hello.as_deref())
     }
 
     fn closing(&self, id: u64) -> Closing {

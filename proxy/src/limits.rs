@@ -145,89 +145,48 @@ impl Limits {
 
     /// The first field whose value cannot work, with what would.
     pub fn first_unusable(&self) -> Option<(&'static str, &'static str)> {
-        let positive = "a number above 0";
         let rules = [
-            (
-                self.tls_handshake.is_zero(),
-                "tls_handshake_seconds",
-                positive,
-            ),
-            (
-                self.handshakes_in_flight == 0,
-                "handshakes_in_flight",
-                positive,
-            ),
-            (
-                self.request_head.is_zero(),
-                "request_head_seconds",
-                positive,
-            ),
+            positive(self.tls_handshake.is_zero(), "tls_handshake_seconds"),
+            positive(self.handshakes_in_flight == 0, "handshakes_in_flight"),
+            positive(self.request_head.is_zero(), "request_head_seconds"),
             (self.head_bytes < 8192, "head_bytes", "8192 or more"),
-            (
-                self.connection_idle.is_zero(),
-                "connection_idle_seconds",
-                positive,
-            ),
-            (
+            positive(self.connection_idle.is_zero(), "connection_idle_seconds"),
+            positive(
                 self.connections_per_listener == 0,
                 "connections_per_listener",
-                positive,
             ),
+            positive(self.connections_per_peer == 0, "connections_per_peer"),
+            positive(self.calls_per_peer == 0, "calls_per_peer"),
+            positive(self.h2_streams == 0, "h2_streams"),
+            // RFC 9113 §6.9.2: the window every stream starts with.
             (
-                self.connections_per_peer == 0,
-                "connections_per_peer",
-                positive,
-            ),
-            (self.calls_per_peer == 0, "calls_per_peer", positive),
-            (self.h2_streams == 0, "h2_streams", positive),
-            (
-                // RFC 9113 §6.9.2: the window every stream starts with.
                 self.h2_stream_window_bytes < 65_535,
                 "h2_stream_window_bytes",
                 "65535 or more",
             ),
-            (
-                self.h2_send_buffer_bytes == 0,
-                "h2_send_buffer_bytes",
-                positive,
-            ),
-            (self.h2_pending_resets == 0, "h2_pending_resets", positive),
-            (self.h2_ping.is_zero(), "h2_ping_seconds", positive),
-            (
-                self.h2_ping_timeout.is_zero(),
-                "h2_ping_timeout_seconds",
-                positive,
-            ),
-            (
-                self.upstream_connect.is_zero(),
-                "upstream_connect_seconds",
-                positive,
-            ),
-            (
-                self.upstream_connections == 0,
-                "upstream_connections",
-                positive,
-            ),
-            (
-                self.audit_queue_records == 0,
-                "audit_queue_records",
-                positive,
-            ),
+            positive(self.h2_send_buffer_bytes == 0, "h2_send_buffer_bytes"),
+            positive(self.h2_pending_resets == 0, "h2_pending_resets"),
+            positive(self.h2_ping.is_zero(), "h2_ping_seconds"),
+            positive(self.h2_ping_timeout.is_zero(), "h2_ping_timeout_seconds"),
+            positive(self.upstream_connect.is_zero(), "upstream_connect_seconds"),
+            positive(self.upstream_connections == 0, "upstream_connections"),
+            positive(self.audit_queue_records == 0, "audit_queue_records"),
             (
                 self.file_watch < Duration::from_millis(20),
                 "file_watch_milliseconds",
                 "20 or more",
             ),
-            (
-                self.accept_backoff.is_zero(),
-                "accept_backoff_milliseconds",
-                positive,
-            ),
+            positive(self.accept_backoff.is_zero(), "accept_backoff_milliseconds"),
         ];
         rules
             .into_iter()
             .find_map(|(unusable, field, accepted)| unusable.then_some((field, accepted)))
     }
+}
+
+/// The rule of a field that must not be zero.
+fn positive(is_zero: bool, field: &'static str) -> (bool, &'static str, &'static str) {
+    (is_zero, field, "a number above 0")
 }
 
 mod seconds {

@@ -58,7 +58,7 @@ pub(crate) struct Established<S> {
     /// What ALPN settled.
     pub(crate) version: HttpVersion,
     /// What the client offered, where we are the server.
-    pub(crate) hello: Option<ClientHello>,
+    pub(crate) hello: Option<Box<ClientHello>>,
     /// The downgrade that was let pass with an alarm, if one was.
     pub(crate) alarm: Option<Downgrade>,
 }
@@ -106,7 +106,7 @@ struct Finished<S> {
     began: Instant,
     /// Groups that the configuration of this handshake could negotiate.
     permitted: Vec<&'static Group>,
-    hello: Option<ClientHello>,
+    hello: Option<Box<ClientHello>>,
 }
 
 impl TlsSide {
@@ -152,7 +152,7 @@ impl TlsSide {
                     Denial::with_detail(DenyReason::TlsProtocol, wrong.to_string()).into()
                 })
                 .and_then(|summary| {
-                    let (peer, alarm) = self.admit(side, connection, &summary, hello.as_ref())?;
+                    let (peer, alarm) = self.admit(side, connection, &summary, hello.as_deref())?;
                     Ok((summary, peer, alarm))
                 });
         let version = match connection.alpn_protocol() {

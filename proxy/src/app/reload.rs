@@ -90,7 +90,7 @@ enum ChangeRefused {
 
 impl From<SourceError> for ChangeRefused {
     fn from(source: SourceError) -> Self {
-        Self::Build(source.into())
+        Self::Build(Box::new(source).into())
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct TlsRefusal {
     /// How it went back, if that is why.
     pub(crate) downgrade: Option<Box<Downgrade>>,
     /// What the client offered; known only where we are the server and its hello could be read.
-    pub(crate) hello: Option<ClientHello>,
+    pub(crate) hello: Option<Box<ClientHello>>,
 }
 
 impl TlsRefusal {

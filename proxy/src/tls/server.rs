@@ -98,16 +98,18 @@ impl TlsServer {
             Err(failed) => {
                 let mut refusal = refusal(&failed, None);
                 if let Some(mut socket) = acceptor.take_io() {
-                    refusal.hello = client_hello::read(&socket.captured()).ok();
+                    refusal.hello = client_hello::read(&socket.captured()).ok().map(Box::new);
                     linger(socket.into_inner()).await;
                 }
                 return Err(refusal);
             }
         };
-        let hello = client_hello::read(&start.io.captured()).ok();
+        let hello = client_hello::read(&start.io.captured()).ok().map(Box::new);
         let (config, permitted) = self.answer(&start);
-        let mut observation = Observation::default();
-        observation.tickets = ticket_rule(&permitted, hello.as_ref());
+        let mut observation = Observation {
+            tickets: ticket_rule(&permitted, hello.as_deref()),
+            ..Observation::default()
+        };
         // The hello is answered, and so signed for, as soon as the configuration is chosen.
         let accept = observation.during(|| start.into_stream(config));
         let accept = accept.into_fallible();

@@ -191,24 +191,8 @@ async fn routes_and_workloads_change_under_an_open_connection() {
     stream.flows().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_file_leaves_the_old_one_running_and_is_named_with_its_line() {
-    let world = World::new();
-    let (workload, mut opened) = workload().await;
-    let taken = workload.address.to_string();
-    let setup = quick(world.sidecar(MCP));
-    let setup = setup.towards_workload_with(workload.address, "name = \"lane\"");
-    let file = setup.file();
-    let process = Process::run(&file);
-    let lane = process.listener("lane").await;
-    let admin = process.listener("admin").await;
-    let mut client = world.agent().http2(lane).await;
-    let mut stream = Stream::open(&mut client, "/sse", &mut opened).await;
-    let good = std::fs::read_to_string(&file).unwrap();
-    let line_of = |text: &str, part: &str| {
-        let place = text.lines().position(|line| line.contains(part)).unwrap();
-        (place + 1).to_string()
-    };
+/// Files that cannot be used, with the part that is wrong where one is, and what must be named.
+fn bad_files<'a>(good: &str, taken: &'a str) -> [(String, Option<&'static str>, &'a str); 11] {
     let inbound = |listen: &str| {
         format!(
             "[[inbound]]\nname = \"more\"\nlisten = \"{listen}\"\nallow = [\"{}\"]\n\
@@ -217,7 +201,7 @@ async fn a_bad_file_leaves_the_old_one_running_and_is_named_with_its_line() {
         )
     };
     let restart = "takes a restart";
-    let bad = [
+    [
         (
             good.replace("[trust]", "[trust"),
             Some("[trust"),
@@ -239,7 +223,7 @@ async fn a_bad_file_leaves_the_old_one_running_and_is_named_with_its_line() {
             "8192",
         ),
         (good.replace("bundle.pem", "none.pem"), None, "none.pem"),
-        (good.clone() + &inbound(&taken), None, taken.as_str()),
+        (good.to_owned() + &inbound(taken), None, taken),
         (
             good.replace(
                 "[admin]\nlisten = \"127.0.0.1:0\"",
@@ -256,8 +240,28 @@ async fn a_bad_file_leaves_the_old_one_running_and_is_named_with_its_line() {
             restart,
         ),
         (String::new(), None, "no identity"),
-    ];
-    for (text, wrong, named) in bad {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_file_leaves_the_old_one_running_and_is_named_with_its_line() {
+    let world = World::new();
+    let (workload, mut opened) = workload().await;
+    let taken = workload.address.to_string();
+    let setup = quick(world.sidecar(MCP));
+    let setup = setup.towards_workload_with(workload.address, "name = \"lane\"");
+    let file = setup.file();
+    let process = Process::run(&file);
+    let lane = process.listener("lane").await;
+    let admin = process.listener("admin").await;
+    let mut client = world.agent().http2(lane).await;
+    let mut stream = Stream::open(&mut client, "/sse", &mut opened).await;
+    let good = std::fs::read_to_string(&file).unwrap();
+    let line_of = |text: &str, part: &str| {
+        let place = text.lines().position(|line| line.contains(part)).unwrap();
+        (place + 1).to_string()
+    };
+    for (text, wrong, named) in bad_files(&good, &taken) {
         assert_ne!(text, good);
         let logged = process.log().len();
         after_change(admin, "refused", || replace(&file, &text)).await;
