@@ -66,8 +66,8 @@ class Stream:
         self.task = asyncio.create_task(self.read(r))
     async def read(self, r):
         try:
-            while line := await r.readline(): self.heard += b'list_changed' in line
-            self.ended = 'its end'
+            while (line := await r.readline()) not in (b'', b'0\r\n'): self.heard += b'list_changed' in line
+            self.ended = f'its end after {self.heard} changes'
         except (OSError, asyncio.IncompleteReadError) as e: self.ended = repr(e)
 
 async def changes(url, streams, told):
