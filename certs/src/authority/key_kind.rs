@@ -57,9 +57,13 @@ impl KeyKind {
 
     /// A fresh key.
     pub(crate) fn generate(self) -> Result<Zeroizing<KeyPair>, AuthorityError> {
-        KeyPair::generate_for(self.algorithm())
+        let pair = KeyPair::generate_for(self.algorithm())
             .map(Zeroizing::new)
-            .map_err(AuthorityError::Generate)
+            .map_err(AuthorityError::Generate)?;
+        if self == Self::Ed25519 {
+            return without_public_key(&pair);
+        }
+        Ok(pair)
     }
 
     pub(crate) fn algorithm(self) -> &'static SignatureAlgorithm {
@@ -73,6 +77,20 @@ impl KeyKind {
             Self::Rsa2048 => &rcgen::PKCS_RSA_SHA256,
         }
     }
+}
+
+/// An Ed25519 key as PKCS#8 of version 1, which every reader knows: what generated it appends the public key, as
+/// version 2 does. Spec: RFC 8410 §7, RFC 5958 §2.
+fn without_public_key(pair: &KeyPair) -> Result<Zeroizing<KeyPair>, AuthorityError> {
+    const PREFIX: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
+    const SEED: std::ops::Range<usize> = 16..48;
+    let written = Zeroizing::new(pair.serialize_der());
+    let unreadable = || AuthorityError::Generate(rcgen::Error::CouldNotParseKeyPair);
+    let seed = written.get(SEED).ok_or_else(unreadable)?;
+    let short = Zeroizing::new([&PREFIX, seed].concat());
+    KeyPair::try_from(short.as_slice())
+        .map(Zeroizing::new)
+        .map_err(AuthorityError::Generate)
 }
 
 impl fmt::Display for KeyKind {
