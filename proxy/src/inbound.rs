@@ -1,6 +1,6 @@
 //! Peer → workload: the life of a connection, and of a call on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::Either;
 use http::Request;
@@ -61,19 +61,19 @@ impl Inbound {
         };
         let (session, closing) = match lane.session(&established, &source) {
             Ok(opened) => opened,
-            Err(reason) => return lane.turn_away(&reason.into(), &source),
+            Err(reason) => {
+                let refusal = TlsRefusal::of_proved(reason.into(), established.peer.spiffe_id());
+                return lane.turn_away(&refusal, &source);
+            }
         };
         let (version, stream) = (established.version, established.stream);
+        let (limits, metrics) = (lane.limits.clone(), Arc::clone(&lane.metrics));
+        // Keys, tickets and rules of the handshake are not kept for as long as the connection lives.
+        drop(lane);
         let of = Arc::clone(&session);
         let call = move |request| live.now().call(&of, request);
         Box::pin(serve(
-            version,
-            stream,
-            &session,
-            &lane.limits,
-            &lane.metrics,
-            drain,
-            call,
+            version, stream, &session, &limits, &metrics, drain, call,
         ))
         .await;
         drop((closing, accepted.place));
@@ -126,14 +126,10 @@ impl Inbound {
         }
         match self.tls.side().judge_again(&peer.lane) {
             Ok(()) => {
-                session.passed(self.epoch);
+                session.passed(self.epoch, self.tls.side());
                 Ok(())
             }
             Err(denial) => {
-                self.tls
-                    .side()
-                    .proofs
-                    .forget(peer.lane.identity.spiffe_id());
                 if session.pull(PullCause::NoLongerAllowed) {
                     self.lane.cut(&peer.lane, &denial);
                 }
@@ -157,7 +153,7 @@ impl Inbound {
                 peer.identity.leaf_thumbprint(),
             ),
             listener: Arc::clone(&self.lane.name),
-            side: Arc::clone(self.tls.side()),
+            side: Mutex::new(Arc::clone(self.tls.side())),
             log: Arc::clone(&self.lane),
             lifetime: self.tls.side().lifetime(peer, Retires::Second),
             epoch: self.epoch,

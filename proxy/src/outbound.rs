@@ -65,7 +65,7 @@ impl Agent {
 }
 
 /// Which callers an agent is.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AgentCallers {
     /// Whoever reaches the port.
     Anybody,
@@ -100,8 +100,17 @@ impl AgentCallers {
 struct Known {
     /// What the kernel says; nothing on a port.
     caller: Option<Caller>,
-    /// The agent's place in the list of an epoch: programs are looked at once, not with every call.
-    agent: Mutex<Option<(u64, Option<usize>)>>,
+    /// Which agent that is in an epoch.
+    agent: Mutex<Option<Found>>,
+}
+
+/// An agent's place in the list of an epoch, and why the caller is this one: programs are looked at once, when they
+/// have connected, and again only if the rules for them change.
+#[derive(Debug, Clone)]
+struct Found {
+    epoch: u64,
+    place: Option<usize>,
+    by: Option<AgentCallers>,
 }
 
 impl Known {
@@ -132,16 +141,12 @@ impl Outbound {
             return;
         };
         let session = lane.session(accepted.source.as_str());
+        let (limits, metrics) = (lane.limits.clone(), Arc::clone(&lane.metrics));
+        drop(lane);
         let of = Arc::clone(&session);
         let call = move |request| live.now().call(&of, &known, request);
         Box::pin(serve(
-            version,
-            stream,
-            &session,
-            &lane.limits,
-            &lane.metrics,
-            drain,
-            call,
+            version, stream, &session, &limits, &metrics, drain, call,
         ))
         .await;
         drop(accepted.place);
@@ -180,17 +185,24 @@ impl Outbound {
 
     /// The agent that a caller is.
     fn agent(&self, known: &Known) -> Option<&Agent> {
-        let mut agent = known.agent.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = match *agent {
-            Some((epoch, place)) if epoch == self.epoch => place,
-            _ => {
-                let caller = known.caller.as_ref();
-                let mut agents = self.agents.iter();
-                agents.position(|agent| agent.callers.admit(caller))
-            }
-        };
-        *agent = Some((self.epoch, place));
-        self.agents.get(place?)
+        let mut found = known.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = &*found
+            && found.epoch == self.epoch
+        {
+            return self.agents.get(found.place?);
+        }
+        let before = found.take().and_then(|found| found.by);
+        let same = |agent: &Agent| before.as_ref() == Some(&agent.callers);
+        let admits = |agent: &Agent| agent.callers.admit(known.caller.as_ref());
+        let mut agents = self.agents.iter();
+        let place = agents.position(|agent| same(agent) || admits(agent));
+        let agent = self.agents.get(place.unwrap_or(usize::MAX));
+        *found = Some(Found {
+            epoch: self.epoch,
+            place,
+            by: agent.map(|agent| agent.callers.clone()),
+        });
+        agent
     }
 
     fn session(&self, from: &str) -> Arc<Session> {

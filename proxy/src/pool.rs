@@ -42,7 +42,7 @@ use opening::Opening;
 pub(crate) struct Upstream {
     name: UpstreamName,
     connector: Live<Connector>,
-    limits: Limits,
+    limits: Live<Limits>,
     /// Connections open or being opened.
     open: AtomicUsize,
     state: Mutex<State>,
@@ -64,6 +64,8 @@ struct State {
     swept: bool,
     /// Counts the changes after which earlier connections are used no more.
     generation: u64,
+    /// Whether the route is gone.
+    closed: bool,
 }
 
 /// An HTTP/2 connection.
@@ -78,9 +80,12 @@ struct SharedConnection {
 }
 
 impl SharedConnection {
+    fn has_not_retired(&self) -> bool {
+        self.lane.as_ref().is_none_or(|lane| lane.takes_calls())
+    }
+
     fn has_room(&self) -> bool {
-        let cut = self.lane.as_ref().is_some_and(|lane| lane.cut().is_some());
-        !cut && self.streams.load(Ordering::Relaxed) < self.max_streams
+        self.has_not_retired() && self.streams.load(Ordering::Relaxed) < self.max_streams
     }
 }
 
@@ -92,6 +97,7 @@ struct IdleConnection {
 
 /// What to do for a call that needs a connection.
 enum Step {
+    Give(Denial),
     Open(Opening),
     Take(Lease),
     Wait,
@@ -103,7 +109,7 @@ impl Upstream {
         Arc::new(Self {
             name,
             connector: Live::new(Arc::new(connector)),
-            limits: limits.clone(),
+            limits: Live::new(Arc::new(limits.clone())),
             open: AtomicUsize::new(0),
             state: Mutex::new(State {
                 speaks,
@@ -112,6 +118,7 @@ impl Upstream {
                 opening: 0,
                 swept: false,
                 generation: 0,
+                closed: false,
             }),
             lanes: Mutex::default(),
             changed: Notify::new(),
@@ -120,7 +127,8 @@ impl Upstream {
 
     /// Makes connections in another way from now on. Those there are carry new calls only if they could have
     /// been made in the new way; streams on the others go on, as long as their peer still passes.
-    pub(crate) fn renew(self: &Arc<Self>, mut connector: Connector) {
+    pub(crate) fn renew(self: &Arc<Self>, mut connector: Connector, limits: &Limits) {
+        self.limits.publish(Arc::new(limits.clone()));
         let before = self.connector.keep();
         let same = connector.key() == before.key();
         if let (Connector::Lane(new), Connector::Lane(old)) = (&mut connector, &*before) {
@@ -133,8 +141,14 @@ impl Upstream {
         self.judge_again();
     }
 
+    /// Makes no connection from now on: the route is gone.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.retire();
+    }
+
     /// Uses no connection again that there is now; each ends with its last call.
-    pub(crate) fn retire(&self) {
+    fn retire(&self) {
         let mut state = self.state();
         state.generation += 1;
         let retired = (
@@ -179,28 +193,29 @@ impl Upstream {
         }
     }
 
-    /// Gives no further call to a lane connection; opens another if it still carries some.
+    /// Opens another connection in the place of a lane that takes no further call, if that still carries some.
+    ///
+    /// Called while a connection is driven, and so perhaps under our own lock: it does nothing here and now.
     fn succeed(self: &Arc<Self>, lane: &Arc<Lane>) {
-        let mut state = self.state();
-        let is_it = |one: &Arc<SharedConnection>| {
-            one.lane.as_ref().is_some_and(|own| Arc::ptr_eq(own, lane))
-        };
-        state.shared.retain(|shared| !is_it(shared));
-        let needed = state.shared.is_empty() && state.opening == 0;
-        drop(state);
-        if needed && lane.is_in_use() {
-            let upstream = Arc::clone(self);
-            task::spawn(async move {
-                if let Err(denial) = upstream.lease().await {
-                    let detail = denial.detail.unwrap_or_default();
-                    tracing::warn!(
-                        reason = denial.reason.code(),
-                        detail,
-                        "no successor for a connection whose SVID expires"
-                    );
-                }
-            });
-        }
+        let (upstream, lane) = (Arc::clone(self), Arc::clone(lane));
+        task::spawn(async move {
+            let fresh = {
+                let mut state = upstream.state();
+                state.shared.retain(|shared| shared.has_not_retired());
+                !state.shared.is_empty() || state.opening > 0
+            };
+            if fresh || !lane.is_in_use() {
+                return;
+            }
+            if let Err(denial) = upstream.lease().await {
+                let detail = denial.detail.unwrap_or_default();
+                tracing::warn!(
+                    reason = denial.reason.code(),
+                    detail,
+                    "no successor for a connection whose SVID expires"
+                );
+            }
+        });
     }
 
     fn lanes(&self) -> MutexGuard<'_, Vec<Weak<Lane>>> {
@@ -226,7 +241,8 @@ impl Upstream {
     /// # Cancel safety
     /// Cancel safe: a connection that is being opened is then given up.
     pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease, Denial> {
-        tokio::time::timeout(self.limits.upstream_connect, self.wait_or_open())
+        let in_time = self.limits.now().upstream_connect;
+        tokio::time::timeout(in_time, self.wait_or_open())
             .await
             .unwrap_or_else(|_elapsed| Err(self.late()))
     }
@@ -238,6 +254,7 @@ impl Upstream {
             changed.as_mut().enable();
             match self.step() {
                 Step::Take(lease) => return Ok(lease),
+                Step::Give(denial) => return Err(denial),
                 Step::Open(opening) => {
                     if let Some(lease) = opening.open().await? {
                         return Ok(lease);
@@ -253,8 +270,11 @@ impl Upstream {
         if let Some(lease) = take_idle(&mut state).or_else(|| self.take_shared(&mut state)) {
             return Step::Take(lease);
         }
+        if state.closed {
+            return Step::Give(DenyReason::RouteUnknown.into());
+        }
         // HTTP/2 has room for many: one at a time is opened. HTTP/1.1 needs one for each call.
-        let may_open = self.open.load(Ordering::Relaxed) < self.limits.upstream_connections
+        let may_open = self.open.load(Ordering::Relaxed) < self.limits.now().upstream_connections
             && (state.speaks == HttpVersion::H1 || state.opening == 0);
         if !may_open {
             return Step::Wait;
@@ -283,7 +303,7 @@ impl Upstream {
         if connection.generation() != state.generation {
             return;
         }
-        if state.idle.len() >= self.limits.upstream_idle_connections {
+        if state.idle.len() >= self.limits.now().upstream_idle_connections {
             state.idle.pop_front();
         }
         state.idle.push_back(IdleConnection {
@@ -291,7 +311,7 @@ impl Upstream {
             usable_until,
         });
         if !std::mem::replace(&mut state.swept, true) {
-            task::spawn(sweep(Arc::downgrade(self), self.limits.upstream_idle));
+            task::spawn(sweep(Arc::downgrade(self), self.limits.now().upstream_idle));
         }
         drop(state);
         self.changed.notify_waiters();
@@ -299,7 +319,7 @@ impl Upstream {
 
     /// What a call is told that got no connection in time.
     fn late(&self) -> Denial {
-        match self.open.load(Ordering::Relaxed) >= self.limits.upstream_connections {
+        match self.open.load(Ordering::Relaxed) >= self.limits.now().upstream_connections {
             true => DenyReason::UpstreamBusy.into(),
             false => DenyReason::UpstreamTimeout.into(),
         }

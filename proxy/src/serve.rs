@@ -191,7 +191,10 @@ async fn drive<C: Connection>(
                 match phase {
                     Phase::Running => {}
                     Phase::Draining => connection.as_mut().finish_gracefully(),
-                    Phase::Over => return,
+                    // What is still open says so to its caller.
+                    Phase::Over => {
+                        session.pull(PullCause::DrainDeadline);
+                    }
                 }
             }
             older = older_than(session, age) => {
@@ -199,6 +202,7 @@ async fn drive<C: Connection>(
                 match age {
                     Age::Fresh => {}
                     Age::Retiring => connection.as_mut().finish_gracefully(),
+                    Age::Expired => session.expire(),
                     Age::Over => {
                         session.pull(PullCause::SvidExpired);
                     }

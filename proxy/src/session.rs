@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
@@ -105,6 +105,7 @@ impl Sessions {
             guards: Guards::default(),
             judged: AtomicU64::new(peer.as_ref().map_or(0, |peer| peer.epoch)),
             peer,
+            expired: AtomicBool::new(false),
             load: place
                 .as_ref()
                 .map_or_else(Arc::default, |place| Arc::clone(&place.load)),
@@ -160,6 +161,8 @@ pub(crate) struct Session {
     peer: Option<PeerSide>,
     /// Epoch of the rules by which the peer was judged last.
     judged: AtomicU64,
+    /// Set once a leaf under the connection has expired.
+    expired: AtomicBool,
     load: Arc<PeerLoad>,
     _place: Option<PeerPlace>,
     members: String,
@@ -173,8 +176,8 @@ pub(crate) struct PeerSide {
     pub(crate) lane: LanePeer,
     /// Name of the listener.
     pub(crate) listener: Arc<str>,
-    /// The rules by which the handshake was judged.
-    pub(crate) side: Arc<TlsSide>,
+    /// The rules by which the peer was judged last.
+    pub(crate) side: Mutex<Arc<TlsSide>>,
     /// Where the end of the connection goes on record.
     pub(crate) log: Arc<LaneLog>,
     /// `X-Forwarded-Client-Cert` for the workload.
@@ -183,6 +186,13 @@ pub(crate) struct PeerSide {
     pub(crate) lifetime: Lifetime,
     /// Epoch of the rules by which the handshake was judged.
     pub(crate) epoch: u64,
+}
+
+impl PeerSide {
+    /// The rules by which the peer was judged last.
+    pub(crate) fn rules(&self) -> Arc<TlsSide> {
+        Arc::clone(&lock(&self.side))
+    }
 }
 
 impl Session {
@@ -202,8 +212,17 @@ impl Session {
     }
 
     /// Notes that the peer passed the rules of an epoch.
-    pub(crate) fn passed(&self, epoch: u64) {
-        self.judged.fetch_max(epoch, Ordering::AcqRel);
+    pub(crate) fn passed(&self, epoch: u64, side: &Arc<TlsSide>) {
+        if self.judged.fetch_max(epoch, Ordering::AcqRel) < epoch
+            && let Some(peer) = &self.peer
+        {
+            *lock(&peer.side) = Arc::clone(side);
+        }
+    }
+
+    /// Takes no new call from now on: a leaf under the connection has expired. What is open goes on.
+    pub(crate) fn expire(&self) {
+        self.expired.store(true, Ordering::Release);
     }
 
     /// Ends every call of the connection, every one to come, and then the connection. Tells whether that is new.
@@ -239,8 +258,12 @@ impl Session {
     /// Registers a call: first this, then whatever may refuse it.
     ///
     /// # Errors
-    /// [`DenyReason::TooMany`] when the peer has as many calls open as one may.
+    /// [`DenyReason::TooMany`] when the peer has as many calls open as one may; [`DenyReason::SvidExpired`] when the
+    /// connection has outlived an SVID under it.
     pub(crate) fn register(&self) -> Result<CallSlot, DenyReason> {
+        if self.expired.load(Ordering::Acquire) {
+            return Err(DenyReason::SvidExpired);
+        }
         let open = self.load.calls.fetch_add(1, Ordering::Relaxed);
         let slot = CallSlot {
             guard: self.guards.register(),

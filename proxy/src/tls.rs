@@ -76,6 +76,13 @@ pub(crate) struct LanePeer {
     role: Role,
 }
 
+impl LanePeer {
+    /// Who it proved to be.
+    pub(crate) fn spiffe_id(&self) -> &SpiffeId {
+        self.identity.spiffe_id()
+    }
+}
+
 /// What both TLS roles share.
 #[derive(Debug, Clone)]
 pub(crate) struct TlsSide {

@@ -12,6 +12,7 @@ use pqlane_certs::verifier::{PeerVerifier, PeerVerifierConfig};
 use pqlane_handshake::provider::{SignatureProfile, provider_for};
 use pqlane_handshake::{KxPolicy, Requirement};
 use rustls::SignatureScheme;
+use tokio::sync::Semaphore;
 
 use super::BuildError;
 use super::shared::{PoolKey, Shared};
@@ -23,6 +24,7 @@ use crate::headers::UpstreamName;
 use crate::identity::chosen;
 use crate::inbound::{HostSeen, Inbound};
 use crate::lane::Direction;
+use crate::limits::Limits;
 use crate::outbound::{Agent, AgentCallers, Outbound};
 use crate::peer_policy::PeerPolicies;
 use crate::pool::{Address, Connector, LaneConnector, LaneKey, Upstream};
@@ -50,6 +52,7 @@ pub(super) struct Generation {
     own: Vec<(SpiffeId, u64)>,
     bundles: Arc<TrustBundles>,
     denied: Arc<DenyList>,
+    limits: Limits,
 }
 
 impl Generation {
@@ -84,6 +87,7 @@ impl Generation {
             own: builder.own,
             bundles: Arc::clone(ingredients.material.bundles()),
             denied: Arc::clone(&ingredients.denied),
+            limits: config.limits.clone(),
         })
     }
 
@@ -93,7 +97,7 @@ impl Generation {
         shared.own_svids(&self.own);
         shared.pools.keep(self.pools);
         for (upstream, connector) in self.renewed {
-            upstream.renew(connector);
+            upstream.renew(connector, &self.limits);
         }
         shared.pools.judge_finishing(&self.bundles, &self.denied);
         for session in shared.sessions.all() {
@@ -112,7 +116,7 @@ fn judge_finishing(session: &Session, bundles: &Arc<TrustBundles>, denied: &Arc<
     let Some(peer) = session.peer() else {
         return;
     };
-    let side = peer.side.under(bundles, denied);
+    let side = peer.rules().under(bundles, denied);
     if let Err(denial) = side.judge_again(&peer.lane)
         && session.pull(PullCause::NoLongerAllowed)
     {
@@ -153,6 +157,7 @@ impl Builder<'_> {
         own: X509Svid,
         policies: &PeerPolicies,
         allowed: &AllowList,
+        in_flight: &Arc<Semaphore>,
     ) -> Result<TlsSide, BuildError> {
         let cnsa = |policy: &KxPolicy| policy.requirement() == Requirement::Cnsa;
         if policies.all().any(cnsa)
@@ -187,7 +192,7 @@ impl Builder<'_> {
             proofs: Arc::clone(&shared.proofs),
             clock: Arc::clone(&shared.clock),
             limits: self.ingredients.config.limits.clone(),
-            in_flight: Arc::clone(&shared.handshakes),
+            in_flight: Arc::clone(in_flight),
         })
     }
 
@@ -205,7 +210,7 @@ impl Builder<'_> {
         } = listener;
         let own = self.svid(identity)?;
         let local = own.id().clone();
-        let side = self.tls_side(own, kx, allow)?;
+        let side = self.tls_side(own, kx, allow, &self.shared.handshakes_in)?;
         let shared = self.shared;
         let routes = InboundRoutes {
             workload: self.workload(name, workload, HttpVersion::H1),
@@ -252,7 +257,8 @@ impl Builder<'_> {
             epoch: self.epoch,
             agents: agents
                 .into_iter()
-                .map(|(choice, callers)| self.agent(listener, choice, callers))
+                .enumerate()
+                .map(|(place, (choice, callers))| self.agent(listener, place, choice, callers))
                 .collect::<Result<_, _>>()?,
             name: listener.name.clone(),
             sessions: Arc::clone(&shared.sessions),
@@ -265,19 +271,20 @@ impl Builder<'_> {
     fn agent(
         &mut self,
         listener: &OutboundConfig,
+        place: usize,
         choice: &Choice,
         callers: AgentCallers,
     ) -> Result<Agent, BuildError> {
         let own = self.svid(choice)?;
         let mut by_authority = HashMap::new();
         for (authorities, peer) in &listener.routes {
-            let upstream = self.peer(listener, &own, peer)?;
+            let upstream = self.peer((listener, place), &own, peer)?;
             for authority in authorities {
                 by_authority.insert(authority.clone(), Arc::clone(&upstream));
             }
         }
         let default = match &listener.default {
-            Some(peer) => Some(self.peer(listener, &own, peer)?),
+            Some(peer) => Some(self.peer((listener, place), &own, peer)?),
             None => None,
         };
         let routes = OutboundRoutes {
@@ -308,18 +315,18 @@ impl Builder<'_> {
         };
         let key = PoolKey {
             listener: listener.to_owned(),
+            agent: 0,
             local: None,
             label: format!("workload {version:?}"),
             name: UpstreamName::new(http::uri::Scheme::HTTP, authority),
             address: address.clone(),
-            limits: self.ingredients.config.limits.clone(),
         };
         self.upstream(key, Connector::Plain { address, version })
     }
 
     fn peer(
         &mut self,
-        listener: &OutboundConfig,
+        (listener, agent): (&OutboundConfig, usize),
         own: &X509Svid,
         peer: &PeerConfig,
     ) -> Result<Arc<Upstream>, BuildError> {
@@ -331,7 +338,7 @@ impl Builder<'_> {
             allow,
             kx,
         } = peer;
-        let side = self.tls_side(own.clone(), kx, allow)?;
+        let side = self.tls_side(own.clone(), kx, allow, &self.shared.handshakes_out)?;
         let address = Address::Tcp(connect.authority().to_string());
         let bundles = self.ingredients.material.bundles();
         let connector = Connector::Lane(Box::new(LaneConnector {
@@ -352,11 +359,11 @@ impl Builder<'_> {
         }));
         let key = PoolKey {
             listener: listener.name.clone(),
+            agent,
             local: Some(own.id().clone()),
             label: label.clone(),
             name: UpstreamName::new(http::uri::Scheme::HTTPS, authority.clone()),
             address,
-            limits: self.ingredients.config.limits.clone(),
         };
         Ok(self.upstream(key, connector))
     }
@@ -368,7 +375,7 @@ impl Builder<'_> {
                 self.renewed.push((Arc::clone(&upstream), connector));
                 upstream
             }
-            None => Upstream::new(key.name.clone(), connector, &key.limits),
+            None => Upstream::new(key.name.clone(), connector, &self.ingredients.config.limits),
         };
         self.pools.push((key, Arc::clone(&upstream)));
         upstream

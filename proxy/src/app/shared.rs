@@ -33,7 +33,9 @@ pub(crate) const RATCHET_FILE: &str = "ratchet.jsonl";
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) handshakes: Arc<Semaphore>,
+    pub(super) handshakes_in: Arc<Semaphore>,
+    /// Apart from the others, so that strangers who stall theirs do not hold up ours.
+    pub(super) handshakes_out: Arc<Semaphore>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) proofs: Arc<Proofs>,
     pub(super) chains: Arc<ChainCache>,
@@ -64,7 +66,8 @@ impl Shared {
                 limits.audit_queue_records,
                 Arc::clone(&metrics),
             )?,
-            handshakes: Arc::new(Semaphore::new(limits.handshakes_in_flight)),
+            handshakes_in: Arc::new(Semaphore::new(limits.handshakes_in_flight)),
+            handshakes_out: Arc::new(Semaphore::new(limits.handshakes_in_flight)),
             sessions: Arc::new(Sessions::new(limits)),
             proofs: Arc::default(),
             chains: Arc::new(ChainCache::new(limits.verified_chains)),
@@ -123,12 +126,13 @@ impl Shared {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PoolKey {
     pub(super) listener: String,
+    /// Which of the listener's agents calls it; 0 for the workload.
+    pub(super) agent: usize,
     /// In whose name it is called; nobody's for the workload.
     pub(super) local: Option<SpiffeId>,
     pub(super) label: String,
     pub(super) name: UpstreamName,
     pub(super) address: Address,
-    pub(super) limits: Limits,
 }
 
 /// The upstreams in use, and those that only finish.
@@ -154,7 +158,7 @@ impl Pools {
         gone.retain(|(_, upstream)| !is_used(upstream));
         *lock(&self.used) = used;
         for (_, upstream) in gone {
-            upstream.retire();
+            upstream.close();
             lock(&self.finishing).push(Arc::downgrade(&upstream));
         }
     }

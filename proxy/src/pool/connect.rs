@@ -107,7 +107,7 @@ impl LaneConnector {
         let lane = Arc::new(Lane::new(peer, lifetime, members));
         upstream.opened(&lane, self);
         let held = held.map(|held| (held, closing));
-        let limits = &upstream.limits;
+        let limits = &upstream.limits.keep();
         start(
             stream,
             version,
@@ -174,7 +174,15 @@ impl Connector {
                 let awaiting = Awaiting::default();
                 let socket = Prompt::new(address.connect().await?, awaiting.clone());
                 let held = held.map(|held| (held, ()));
-                start(socket, *version, awaiting, None, &upstream.limits, held).await
+                start(
+                    socket,
+                    *version,
+                    awaiting,
+                    None,
+                    &upstream.limits.keep(),
+                    held,
+                )
+                .await
             }
             Self::Lane(lane) => lane.open(upstream, held).await,
         }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use http::uri::Authority;
 use pqlane_certs::spiffe_id::{AllowList, SpiffeId};
@@ -42,6 +42,8 @@ pub(crate) struct Lane {
     members: Arc<str>,
     /// Streams that are open; none are counted where a call has the connection to itself.
     streams: Arc<AtomicUsize>,
+    /// Set once it is given no further call.
+    retired: AtomicBool,
     pulled: Pulled,
     cut: Notify,
 }
@@ -54,6 +56,7 @@ impl Lane {
             members,
             // A call that has the connection to itself is one.
             streams: Arc::new(AtomicUsize::new(1)),
+            retired: AtomicBool::new(false),
             pulled: Pulled::default(),
             cut: Notify::new(),
         }
@@ -78,6 +81,16 @@ impl Lane {
     /// Whether a call is on it.
     pub(super) fn is_in_use(&self) -> bool {
         self.streams.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether it may be given a call.
+    pub(super) fn takes_calls(&self) -> bool {
+        self.pulled.cause().is_none() && !self.retired.load(Ordering::Acquire)
+    }
+
+    /// As [`Lane::takes_calls`], by the clock: for a connection that nobody drives now.
+    pub(super) fn takes_calls_now(&self) -> bool {
+        self.takes_calls() && !self.lifetime.is_retiring()
     }
 
     /// Why it was cut, if it was.
@@ -114,8 +127,9 @@ impl Lane {
                 older = self.lifetime.after(age) => {
                     age = older;
                     match age {
-                        Age::Fresh => {}
+                        Age::Fresh | Age::Expired => {}
                         Age::Retiring => {
+                            self.retired.store(true, Ordering::Release);
                             asked = Some(Instant::now());
                             upstream.succeed(self);
                         }
@@ -124,7 +138,7 @@ impl Lane {
                         }
                     }
                 }
-                () = self.lifetime.until_proof_is_needed(asked), if age == Age::Retiring => {
+                () = self.lifetime.until_proof_is_needed(asked), if matches!(age, Age::Retiring | Age::Expired) => {
                     asked = Some(Instant::now());
                     upstream.succeed(self);
                 }

@@ -58,7 +58,7 @@ impl OwnConnection {
         lane: Option<Arc<Lane>>,
     ) -> Self {
         Self {
-            idle_for: upstream.limits.upstream_idle,
+            idle_for: upstream.limits.now().upstream_idle,
             upstream,
             sender,
             driver: Some(driver),
@@ -80,6 +80,13 @@ impl OwnConnection {
 
     /// Whether it can take a request now. Looks at the socket, and so notices an upstream that closed.
     pub(super) fn is_ready(&mut self) -> bool {
+        if self
+            .lane
+            .as_ref()
+            .is_some_and(|lane| !lane.takes_calls_now())
+        {
+            return false;
+        }
         self.awaiting.end();
         self.drive(&mut Context::from_waker(Waker::noop()));
         self.driver.is_some() && self.sender.is_ready()

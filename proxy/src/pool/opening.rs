@@ -55,7 +55,7 @@ impl Opening {
                 open,
                 lane,
             } => {
-                let ours = usize::try_from(upstream.limits.h2_streams).unwrap_or(usize::MAX);
+                let ours = usize::try_from(upstream.limits.now().h2_streams).unwrap_or(usize::MAX);
                 state.speaks = HttpVersion::H2;
                 state.shared.push(Arc::new(SharedConnection {
                     sender,

@@ -46,7 +46,7 @@ impl TlsRefusal {
     }
 
     /// A refusal of somebody who proved who it is.
-    pub(super) fn of_proved(denial: Denial, peer: &SpiffeId) -> Self {
+    pub(crate) fn of_proved(denial: Denial, peer: &SpiffeId) -> Self {
         Self {
             denial,
             peer: Some(peer.clone()),
