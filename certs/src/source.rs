@@ -24,7 +24,7 @@ use crate::svid::SvidError;
 use crate::verifier::PeerError;
 
 pub use files::{FileSource, MAX_FILE_LEN, SvidFiles};
-pub use material::{MAX_BUNDLES, MAX_CRLS, MAX_SVIDS, Material, MaterialError, NamedSvid};
+pub use material::{MAX_BUNDLES, MAX_SVIDS, Material, MaterialError, NamedSvid};
 pub use workload_api::{Endpoint, EndpointError, WorkloadApiError, WorkloadApiSource};
 
 /// A place from which material comes, again and again.

@@ -8,10 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use pqlane_certs::clock::FixedClock;
+use pqlane_certs::revocation::MAX_CRLS;
 use pqlane_certs::source::workload_api::read_response;
-use pqlane_certs::source::{
-    MAX_BUNDLES, MAX_CRLS, MAX_SVIDS, Material, MaterialError, SourceWarning,
-};
+use pqlane_certs::source::{MAX_BUNDLES, MAX_SVIDS, Material, MaterialError, SourceWarning};
 use pqlane_certs::spiffe_id::SpiffeId;
 use pqlane_certs::svid::MAX_OWN_CHAIN;
 use pqlane_certs::testing::{NOW, allow, verifier_config};

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,14 +25,33 @@ pub(crate) enum Listener {
     Unix(UnixListener, SocketFile),
 }
 
-/// The file of a Unix listening socket; removed on drop.
+/// The file of a Unix listening socket; removed on drop, if it still is this one.
 #[derive(Debug)]
-pub(crate) struct SocketFile(PathBuf);
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    inode: Option<u64>,
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            inode: inode(path),
+        }
+    }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some(metadata.ino())
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = std::fs::remove_file(&self.0);
+        if inode(&self.path) == self.inode {
+            // Gone already is as good.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -103,7 +122,7 @@ impl Listener {
             ListenAddress::Unix(path) => {
                 remove_stale(path).await?;
                 let listener = UnixListener::bind(path)?;
-                let file = SocketFile(path.clone());
+                let file = SocketFile::new(path);
                 let listener = Self::Unix(listener, file);
                 listener.open_to(open_to)?;
                 Ok(listener)
@@ -120,7 +139,7 @@ impl Listener {
         match self {
             Self::Tcp(_) => Ok(()),
             Self::Unix(_, file) => {
-                std::fs::set_permissions(&file.0, std::fs::Permissions::from_mode(mode))
+                std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(mode))
             }
         }
     }
@@ -128,7 +147,7 @@ impl Listener {
     pub(crate) fn address(&self) -> io::Result<BoundAddress> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(BoundAddress::Tcp),
-            Self::Unix(_, file) => Ok(BoundAddress::Unix(file.0.clone())),
+            Self::Unix(_, file) => Ok(BoundAddress::Unix(file.path.clone())),
         }
     }
 
@@ -147,7 +166,13 @@ impl Listener {
     }
 }
 
+/// Removes a socket that nobody listens on; nothing else is touched.
 async fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if there.file_type().is_socket() => {}
+        Ok(_something_else) => return Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_nothing_there) => return Ok(()),
+    }
     match tokio::net::UnixStream::connect(path).await {
         Ok(_alive) => Err(io::ErrorKind::AddrInUse.into()),
         Err(gone) if gone.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),

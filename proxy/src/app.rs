@@ -1,6 +1,7 @@
 //! From configuration to a running process: build, bind, run, and change while it runs.
 
 mod changes;
+mod deny_list;
 mod generation;
 mod listeners;
 mod reload;
@@ -27,9 +28,10 @@ use crate::identity::Feed;
 use crate::ratchet::RatchetError;
 use crate::record::{Flushed, RecordError, Sink};
 use changes::Changes;
+use deny_list::{DenyListError, load_deny_list};
 use generation::{Generation, Ingredients};
 use listeners::{BoundListener, Listeners, Wanted, bind, serve_admin};
-use reload::{DenyListError, Reloader, load_deny_list};
+use reload::Reloader;
 pub(crate) use shared::RATCHET_FILE;
 use shared::Shared;
 
@@ -84,7 +86,7 @@ impl From<Box<SourceError>> for BuildError {
 pub struct App {
     config: Config,
     shared: Shared,
-    feed: Feed,
+    changes: Changes,
     denied: Arc<DenyList>,
     /// What there is at once; an API is asked later.
     first: Option<(Arc<Material>, Generation)>,
@@ -98,9 +100,11 @@ impl App {
     pub fn build(config: Config) -> Result<Self, BuildError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let shared = Shared::start(&config, Arc::clone(&clock))?;
-        let denied = Arc::new(load_deny_list(config.deny_list.as_deref())?);
         let provider = provider_for(&[], SignatureProfile::Any);
         let (feed, material) = Feed::start(&config.source, &config.limits, provider, clock)?;
+        // Watched first: a change while it is read is seen afterwards.
+        let changes = Changes::of(&config, feed);
+        let denied = Arc::new(load_deny_list(config.deny_list.as_deref())?);
         let first = match material {
             None => None,
             Some(material) => {
@@ -110,6 +114,7 @@ impl App {
                     config: config.clone(),
                     material: Arc::clone(&material),
                     denied: Arc::clone(&denied),
+                    known: Vec::new(),
                 };
                 let generation = Generation::build(&shared, &ingredients, reload::FIRST_EPOCH)?;
                 Some((material, generation))
@@ -118,7 +123,7 @@ impl App {
         Ok(Self {
             config,
             shared,
-            feed,
+            changes,
             denied,
             first,
         })
@@ -221,7 +226,7 @@ impl Bound {
         let App {
             config,
             shared,
-            feed,
+            mut changes,
             denied,
             first,
         } = app;
@@ -232,7 +237,7 @@ impl Bound {
             serve_admin(listener, admin, drain);
         }
         let (listeners, mut all_ended) = Listeners::new();
-        let changes = Changes::of(&config, feed, hangups);
+        changes.hangups = hangups;
         let mut reloader = Reloader::new(config, shared.clone(), denied, listeners, changes);
         tokio::select! {
             () = stop => {}

@@ -13,6 +13,7 @@ mod origin;
 mod problem;
 mod schema;
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,7 @@ use crate::caller::ProcessRule;
 use crate::limits::Limits;
 use crate::peer_policy::PeerPolicies;
 use crate::ratchet::OnDowngrade;
+use crate::read_file::read_file;
 use crate::record::{OnFailure, Sink};
 pub use address::{AddressError, ListenAddress, PeerAddress, WorkloadAddress};
 use file::{AuditTarget, FileConfig};
@@ -34,6 +36,9 @@ use listener::{Names, resolve_inbound, resolve_outbound};
 use origin::Origin;
 pub use problem::{ConfigError, FieldProblem, Place};
 pub use schema::schema;
+
+/// The most bytes of a file that are read.
+const MAX_FILE_LEN: usize = 1024 * 1024;
 
 /// A configuration that can be started.
 #[derive(Debug, Clone)]
@@ -114,10 +119,13 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for the first thing that is wrong.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        let unreadable = |source| ConfigError::Read {
             path: path.to_path_buf(),
             source,
-        })?;
+        };
+        let bytes = read_file(path, MAX_FILE_LEN).map_err(unreadable)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|not_text| unreadable(io::Error::new(io::ErrorKind::InvalidData, not_text)))?;
         let config = Self::from_text(&text, path)?;
         Ok(Self {
             file: Some(path.to_path_buf()),

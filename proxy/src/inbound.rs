@@ -118,12 +118,20 @@ impl Inbound {
     /// # Errors
     /// The [`Denial`] that a new handshake of it would meet.
     pub(crate) fn still_welcome(&self, session: &Session) -> Result<(), Denial> {
+        match session.judged() >= self.epoch {
+            true => Ok(()),
+            false => self.judge(session),
+        }
+    }
+
+    /// Judges a connection's peer by the rules of this epoch and by the time; one that fails is cut.
+    ///
+    /// # Errors
+    /// The [`Denial`] that a new handshake of it would meet.
+    pub(crate) fn judge(&self, session: &Session) -> Result<(), Denial> {
         let Some(peer) = session.peer() else {
             return Ok(());
         };
-        if session.judged() >= self.epoch {
-            return Ok(());
-        }
         match self.tls.side().judge_again(&peer.lane) {
             Ok(()) => {
                 session.passed(self.epoch, self.tls.side());

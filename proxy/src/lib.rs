@@ -48,6 +48,7 @@ pub mod deny;
 mod drain;
 mod identity;
 mod live;
+mod read_file;
 mod readiness;
 mod watch;
 

@@ -143,6 +143,28 @@ impl Limits {
             .min(i32::MAX.unsigned_abs())
     }
 
+    /// Whether what is fixed when the process starts is the same in both.
+    pub(crate) fn same_where_fixed(&self, other: &Self) -> bool {
+        let fixed = |limits: &Self| {
+            (
+                limits.handshakes_in_flight,
+                limits.connections_per_listener,
+                limits.connections_per_peer,
+                limits.calls_per_peer,
+                limits.audit_queue_records,
+                limits.drain,
+                limits.accept_backoff,
+                limits.file_watch,
+                (
+                    limits.verified_chains,
+                    limits.ratchet_ids,
+                    limits.refusal_sources,
+                ),
+            )
+        };
+        fixed(self) == fixed(other)
+    }
+
     /// The first field whose value cannot work, with what would.
     pub fn first_unusable(&self) -> Option<(&'static str, &'static str)> {
         let rules = [

@@ -161,7 +161,7 @@ impl Upstream {
     }
 
     /// Cuts the lane connections whose peer the rules of now refuse.
-    fn judge_again(&self) {
+    pub(crate) fn judge_again(&self) {
         if let Connector::Lane(connector) = &**self.connector.now() {
             for lane in self.lanes().iter().filter_map(Weak::upgrade) {
                 connector.judge_again(&lane);

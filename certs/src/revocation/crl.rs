@@ -29,7 +29,7 @@ use crate::svid::SvidError;
 use crate::verifier::AlgorithmProfile;
 
 /// The most lists for one trust domain.
-pub const MAX_CRLS: usize = 64;
+pub const MAX_CRLS: usize = 256;
 
 /// The longest list that is read, in bytes.
 pub const MAX_CRL_LEN: usize = 1024 * 1024;

@@ -10,6 +10,7 @@ use rustls_pki_types::UnixTime;
 use super::SourceWarning;
 use crate::bundle::{BundleError, TrustBundles};
 use crate::clock::Clock;
+use crate::revocation::MAX_CRLS;
 use crate::spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
 use crate::svid::{SvidError, X509Svid};
 use crate::verifier::{PeerError, PresentedChain, Role, verify_own};
@@ -18,8 +19,6 @@ use crate::verifier::{PeerError, PresentedChain, Role, verify_own};
 pub const MAX_SVIDS: usize = 256;
 /// The most bundles in one material, our own among them.
 pub const MAX_BUNDLES: usize = 1_024;
-/// The most certificate revocation lists in one material.
-pub const MAX_CRLS: usize = 1_024;
 
 /// One of our own SVIDs, and what the operator calls it.
 #[derive(Clone, Debug)]

@@ -27,6 +27,19 @@ pub(super) enum Change {
     Ratchet,
 }
 
+impl Change {
+    /// What changed, in words for the log.
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Config => "configuration",
+            Self::DenyList => "deny-list",
+            Self::Everything => "everything",
+            Self::Material(_) | Self::Unreachable(_) => "identity",
+            Self::Ratchet => "ratchet",
+        }
+    }
+}
+
 /// Watches all of it.
 #[derive(Debug)]
 pub(super) struct Changes {
@@ -34,11 +47,12 @@ pub(super) struct Changes {
     config: FileWatch,
     deny_list: FileWatch,
     ratchet: FileWatch,
-    hangups: watch::Receiver<u64>,
+    pub(super) hangups: watch::Receiver<u64>,
 }
 
 impl Changes {
-    pub(super) fn of(config: &Config, feed: Feed, hangups: watch::Receiver<u64>) -> Self {
+    /// Everything but SIGHUP, which nobody counts yet.
+    pub(super) fn of(config: &Config, feed: Feed) -> Self {
         let every = config.limits.file_watch;
         let state = config
             .state_dir
@@ -49,16 +63,13 @@ impl Changes {
             config: FileWatch::new(config.file.clone().into_iter().collect(), every),
             deny_list: FileWatch::new(deny_list(config), every),
             ratchet: FileWatch::new(state.into_iter().collect(), every),
-            hangups,
+            hangups: watch::channel(0).1,
         }
     }
 
-    /// Watches what a new configuration names.
-    pub(super) async fn follow(&mut self, config: &Config, feed: Option<Feed>) {
+    /// Watches the deny-list that a configuration names.
+    pub(super) async fn watch_deny_list_of(&mut self, config: &Config) {
         self.deny_list.set_paths(deny_list(config)).await;
-        if let Some(feed) = feed {
-            self.feed = feed;
-        }
     }
 
     /// The next change.

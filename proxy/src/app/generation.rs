@@ -39,6 +39,8 @@ pub(super) struct Ingredients {
     pub(super) config: Config,
     pub(super) material: Arc<Material>,
     pub(super) denied: Arc<DenyList>,
+    /// SVIDs in use: where the material has none of a description any more, the one there is goes on.
+    pub(super) known: Vec<(Choice, X509Svid)>,
 }
 
 /// All listeners as they are to be from now on.
@@ -50,6 +52,7 @@ pub(super) struct Generation {
     /// How upstreams that are in use already make their connections from now on.
     renewed: Vec<(Arc<Upstream>, Connector)>,
     own: Vec<(SpiffeId, u64)>,
+    known: Vec<(Choice, X509Svid)>,
     bundles: Arc<TrustBundles>,
     denied: Arc<DenyList>,
     limits: Limits,
@@ -69,6 +72,7 @@ impl Generation {
             pools: Vec::new(),
             renewed: Vec::new(),
             own: Vec::new(),
+            known: Vec::new(),
         };
         let config = &ingredients.config;
         let mut inbound = HashMap::new();
@@ -85,10 +89,16 @@ impl Generation {
             pools: builder.pools,
             renewed: builder.renewed,
             own: builder.own,
+            known: builder.known,
             bundles: Arc::clone(ingredients.material.bundles()),
             denied: Arc::clone(&ingredients.denied),
             limits: config.limits.clone(),
         })
+    }
+
+    /// The SVIDs that it uses.
+    pub(super) fn known(&self) -> &[(Choice, X509Svid)] {
+        &self.known
     }
 
     /// Puts into use what is not a listener: own SVIDs, upstreams. Afterwards every connection is judged by the
@@ -138,18 +148,30 @@ struct Builder<'a> {
     pools: Vec<(PoolKey, Arc<Upstream>)>,
     renewed: Vec<(Arc<Upstream>, Connector)>,
     own: Vec<(SpiffeId, u64)>,
+    known: Vec<(Choice, X509Svid)>,
 }
 
 impl Builder<'_> {
     /// The SVID that a listener or agent uses.
     fn svid(&mut self, choice: &Choice) -> Result<X509Svid, BuildError> {
+        let known = || {
+            let mut known = self.ingredients.known.iter();
+            let (_, svid) = known.find(|(known, _)| known == choice)?;
+            tracing::error!("{choice} is given no more; the one there is serves until it expires");
+            Some(svid)
+        };
         let svid = chosen(&self.ingredients.material, choice)
-            .ok_or_else(|| BuildError::NoSuchIdentity(choice.to_string()))?;
+            .or_else(known)
+            .ok_or_else(|| BuildError::NoSuchIdentity(choice.to_string()))?
+            .clone();
+        if !self.known.iter().any(|(known, _)| known == choice) {
+            self.known.push((choice.clone(), svid.clone()));
+        }
         let own = (svid.id().clone(), svid.leaf().not_after().as_secs());
         if !self.own.contains(&own) {
             self.own.push(own);
         }
-        Ok(svid.clone())
+        Ok(svid)
     }
 
     fn tls_side(

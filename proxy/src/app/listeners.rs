@@ -104,6 +104,13 @@ enum Service {
     Outbound(Arc<Live<Outbound>>),
 }
 
+impl BoundListener {
+    /// Whether a configuration has this very listener.
+    pub(super) fn is_wanted_by(&self, config: &Config) -> bool {
+        Wanted::of(config).contains(&self.wanted)
+    }
+}
+
 impl Service {
     fn of(name: &Name, generation: &Generation) -> Option<Self> {
         match name {
@@ -166,11 +173,18 @@ impl Listeners {
 
     /// Binds what a configuration adds, and touches nothing else. A listener with another name or side at an
     /// address that is bound takes its socket over.
-    pub(super) async fn bind_new(&self, config: &Config) -> Result<Vec<BoundListener>, BuildError> {
+    pub(super) async fn bind_new(
+        &self,
+        config: &Config,
+        waiting: &[BoundListener],
+    ) -> Result<Vec<BoundListener>, BuildError> {
         let all = Wanted::of(config);
         let mut bound = Vec::new();
         for wanted in &all {
             let stays = |running: &&Running| all.contains(&running.wanted);
+            if waiting.iter().any(|bound| bound.wanted == *wanted) {
+                continue;
+            }
             if self.running.get(&wanted.name).filter(stays).is_none() {
                 let mut given_up = self.running.values().filter(|running| !stays(running));
                 let there = given_up.find(|running| running.wanted.listen == wanted.listen);
@@ -218,6 +232,22 @@ impl Listeners {
         }
     }
 
+    /// Judges every open connection by the rules of now.
+    pub(super) fn judge_again(&self, shared: &Shared) {
+        for session in shared.sessions.all() {
+            let name = session
+                .peer()
+                .map(|peer| Name::Inbound(peer.listener.to_string()));
+            if let Some(running) = name.and_then(|name| self.running.get(&name))
+                && let Service::Inbound(live) = &running.service
+            {
+                // A peer that fails is cut; there is nothing else to do with the verdict.
+                let _ = live.now().judge(&session);
+            }
+        }
+        shared.pools.judge_again();
+    }
+
     fn start(
         &mut self,
         bound: BoundListener,
@@ -231,6 +261,11 @@ impl Listeners {
         let Some(service) = Service::of(&wanted.name, generation) else {
             return;
         };
+        // One that was taken over may have been open to others.
+        if let Err(problem) = listener.open_to(wanted.open_to) {
+            let name = wanted.name.as_str();
+            tracing::error!(listener = name, %problem, "cannot set the mode of the socket");
+        }
         let (stop, drain) = drain::channel();
         let metrics = shared.metrics.listener(wanted.name.as_str());
         let (limits, alive, runner) = (limits.clone(), self.alive.clone(), service.runner());
@@ -289,7 +324,6 @@ fn take_over(wanted: &Wanted, listener: &Arc<Listener>) -> Result<BoundListener,
         address: wanted.listen.clone(),
         source,
     };
-    listener.open_to(wanted.open_to).map_err(failed)?;
     Ok(BoundListener {
         wanted: wanted.clone(),
         address: listener.address().map_err(failed)?,

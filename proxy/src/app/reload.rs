@@ -1,22 +1,22 @@
 //! Changes while the process runs: read, check, build whole, publish; a bad one leaves everything as it was.
 
 use std::convert::Infallible;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use pqlane_certs::revocation;
-use pqlane_certs::revocation::{DenyList, MAX_DENY_LIST_LEN};
+use pqlane_certs::revocation::DenyList;
 use pqlane_certs::source::{Material, SourceError};
+use pqlane_certs::svid::X509Svid;
 use pqlane_handshake::provider::{SignatureProfile, provider_for};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::BuildError;
 use super::changes::{Change, Changes};
+use super::deny_list::load_deny_list;
 use super::generation::{Generation, Ingredients};
 use super::listeners::{BoundListener, Finishing, Listeners};
 use super::shared::Shared;
-use crate::config::{Config, ConfigError};
+use crate::config::{Choice, Config, ConfigError};
 use crate::identity::Feed;
 use crate::metrics::ReloadOutcome;
 use crate::tls::with_causes;
@@ -24,51 +24,13 @@ use crate::tls::with_causes;
 /// The first epoch of rules; every change takes effect with the next.
 pub(super) const FIRST_EPOCH: u64 = 1;
 
-/// Why a deny-list cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DenyListError {
-    /// An entry that means nothing.
-    #[error("{}", path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// Which line, and what is accepted.
-        source: revocation::DenyListError,
-    },
-    /// The file cannot be read.
-    #[error("{}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
+/// How long after a change that could not take effect everything is read again: a disk that failed, a certificate
+/// that was not valid yet, a file that was half written.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Reads the deny-list; without a file nobody is denied.
-pub(super) fn load_deny_list(path: Option<&Path>) -> Result<DenyList, DenyListError> {
-    let Some(path) = path else {
-        return Ok(DenyList::default());
-    };
-    let text = read_deny_list(path).map_err(|source| DenyListError::Read {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    DenyList::parse(&text).map_err(|source| DenyListError::Parse {
-        path: path.to_path_buf(),
-        source,
-    })
-}
-
-/// Reads no further than one byte beyond the longest list, which is then refused.
-fn read_deny_list(path: &Path) -> io::Result<Vec<u8>> {
-    let most = MAX_DENY_LIST_LEN.saturating_add(1);
-    let mut text = Vec::new();
-    File::open(path)?
-        .take(u64::try_from(most).unwrap_or(u64::MAX))
-        .read_to_end(&mut text)?;
-    Ok(text)
-}
+/// How often open connections are judged although nobody changed anything: the dates of policies and of revocation
+/// lists pass by themselves.
+const JUDGE_EVERY: Duration = Duration::from_secs(30);
 
 /// Tells the operator what the material itself says.
 pub(super) fn warn_of(material: &Material) {
@@ -84,7 +46,11 @@ enum ChangeRefused {
     Build(#[from] BuildError),
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("a change of [admin], [audit], ratchet, state_dir or workers takes a restart")]
+    #[error("no news from the source of identities that it names")]
+    NoNews,
+    #[error(
+        "a change of [admin], [audit], ratchet, state_dir, workers, or of limits on numbers, tables and draining takes a restart"
+    )]
     TakesRestart,
 }
 
@@ -94,9 +60,11 @@ impl From<SourceError> for ChangeRefused {
     }
 }
 
-/// What would take effect.
-struct Candidate {
-    ingredients: Ingredients,
+/// What a change replaces.
+#[derive(Default)]
+struct Replaced {
+    config: Option<Config>,
+    denied: Option<DenyList>,
     /// Where material comes from then, if from elsewhere.
     feed: Option<Feed>,
 }
@@ -109,8 +77,15 @@ pub(super) struct Reloader {
     denied: Arc<DenyList>,
     listeners: Listeners,
     changes: Changes,
+    /// The last material that came, whether or not it could be used with the configuration of its time.
     material: Option<Arc<Material>>,
+    /// SVIDs in use: one that is given no more serves until it expires.
+    known: Vec<(Choice, X509Svid)>,
+    /// Bound, and not served before there is an identity.
+    waiting: Vec<BoundListener>,
     epoch: u64,
+    /// When everything is read again, after a change that could not take effect.
+    again: Option<Instant>,
 }
 
 impl Reloader {
@@ -128,29 +103,42 @@ impl Reloader {
             listeners,
             changes,
             material: None,
+            known: Vec::new(),
+            waiting: Vec::new(),
             epoch: FIRST_EPOCH,
+            again: None,
         }
     }
 
-    /// Serves, from the first material on, and applies changes for ever.
+    /// Serves, from the first usable material on, and applies changes for ever.
     pub(super) async fn run(
         &mut self,
         first: Option<(Arc<Material>, Generation)>,
         bound: Vec<BoundListener>,
     ) -> Infallible {
-        let (material, generation) = match first {
-            Some(first) => first,
-            None => self.wait_for_identity().await,
-        };
-        self.material = Some(material);
-        self.publish(generation, bound);
+        match first {
+            Some((material, generation)) => {
+                self.material = Some(material);
+                self.publish(generation, bound);
+            }
+            None => {
+                tracing::info!("waiting for an identity");
+                self.waiting = bound;
+            }
+        }
+        let mut judge = judging();
         loop {
-            match self.changes.next().await {
-                Change::Ratchet => self.reload_ratchet(),
-                Change::Unreachable(problem) => {
-                    tracing::warn!(problem, "no news of our identity; what there is stays");
-                }
-                change => self.change(change).await,
+            let again = self.again;
+            tokio::select! {
+                change = self.changes.next() => match change {
+                    Change::Ratchet => self.reload_ratchet(),
+                    Change::Unreachable(problem) => {
+                        tracing::warn!(problem, "no news of our identity; what there is stays");
+                    }
+                    change => self.change(change).await,
+                },
+                () = until(again) => self.try_again().await,
+                _tick = judge.tick() => self.listeners.judge_again(&self.shared),
             }
         }
     }
@@ -160,33 +148,8 @@ impl Reloader {
         self.listeners.finish()
     }
 
-    /// The first material that every listener can work with.
-    async fn wait_for_identity(&mut self) -> (Arc<Material>, Generation) {
-        tracing::info!("waiting for an identity");
-        loop {
-            let material = match self.changes.feed.next().await {
-                Ok(material) => Arc::new(material),
-                Err(problem) => {
-                    tracing::warn!(problem = with_causes(&problem), "no identity yet");
-                    continue;
-                }
-            };
-            warn_of(&material);
-            let ingredients = Ingredients {
-                config: self.config.clone(),
-                material: Arc::clone(&material),
-                denied: Arc::clone(&self.denied),
-            };
-            match Generation::build(&self.shared, &ingredients, self.epoch) {
-                Ok(generation) => return (material, generation),
-                Err(problem) => {
-                    tracing::warn!(problem = with_causes(&problem), "no usable identity yet");
-                }
-            }
-        }
-    }
-
     fn publish(&mut self, generation: Generation, bound: Vec<BoundListener>) {
+        self.known = generation.known().to_vec();
         self.listeners
             .publish(&generation, bound, &self.shared, &self.config.limits);
         generation.take_effect(&self.shared);
@@ -194,80 +157,110 @@ impl Reloader {
 
     /// Applies one change, or says why it cannot be.
     async fn change(&mut self, change: Change) {
-        let what = match &change {
-            Change::Config => "configuration",
-            Change::DenyList => "deny-list",
-            Change::Everything => "everything",
-            Change::Material(_) => "identity",
-            Change::Ratchet | Change::Unreachable(_) => return,
-        };
-        let applied = match self.candidate(change).await {
-            Ok(candidate) => self.apply(candidate).await,
-            Err(refused) => Err(refused),
-        };
-        match applied {
-            Ok(()) => {
-                tracing::info!(what, epoch = self.epoch, "change applied");
-                self.shared.metrics.reloads(ReloadOutcome::Applied).inc();
-            }
+        let what = change.as_str();
+        match self.read_and_apply(change).await {
+            Ok(()) => self.applied(what),
             Err(refused) => {
                 let problem = with_causes(&refused);
                 tracing::error!(what, problem, "change not applied; what was before stays");
                 self.shared.metrics.reloads(ReloadOutcome::Refused).inc();
+                self.again = Some(Instant::now() + RETRY_AFTER);
             }
         }
     }
 
-    async fn candidate(&mut self, change: Change) -> Result<Candidate, ChangeRefused> {
+    /// Reads everything again; that it still cannot be used was said before.
+    async fn try_again(&mut self) {
+        match self.read_and_apply(Change::Everything).await {
+            Ok(()) => self.applied("everything"),
+            Err(refused) => {
+                tracing::debug!(problem = with_causes(&refused), "still not applied");
+                self.again = Some(Instant::now() + RETRY_AFTER);
+            }
+        }
+    }
+
+    fn applied(&mut self, what: &'static str) {
+        self.again = None;
+        tracing::info!(what, epoch = self.epoch, "change applied");
+        self.shared.metrics.reloads(ReloadOutcome::Applied).inc();
+    }
+
+    async fn read_and_apply(&mut self, change: Change) -> Result<(), ChangeRefused> {
+        let applied = match self.read(change).await {
+            Ok(replaced) => self.apply(replaced).await,
+            Err(refused) => Err(refused),
+        };
+        if applied.is_err() {
+            self.changes.watch_deny_list_of(&self.config).await;
+        }
+        applied
+    }
+
+    async fn read(&mut self, change: Change) -> Result<Replaced, ChangeRefused> {
         match change {
-            Change::Material(material) => self.with(None, Some((*material)?), None),
+            Change::Material(material) => {
+                self.received((*material)?);
+                Ok(Replaced::default())
+            }
             Change::DenyList => {
                 let denied = load_deny_list(self.config.deny_list.as_deref());
-                self.with(None, None, Some(denied.map_err(BuildError::from)?))
+                Ok(Replaced {
+                    denied: Some(denied.map_err(BuildError::from)?),
+                    ..Replaced::default()
+                })
             }
-            Change::Config => {
-                let config = self.read_config()?;
-                let feed = self.feed_of(&config).await?;
-                self.with_config(config, feed)
-            }
+            Change::Config => self.read_config().await,
             Change::Everything => {
-                let config = self.read_config()?;
-                let feed = match self.feed_of(&config).await? {
-                    Some(feed) => Some(feed),
-                    None => self.changes.feed.reload().transpose()?.map(|m| (None, m)),
-                };
-                self.with_config(config, feed)
+                let replaced = self.read_config().await?;
+                if replaced.feed.is_none()
+                    && let Some(material) = self.changes.feed.reload()
+                {
+                    self.received(material?);
+                }
+                Ok(replaced)
             }
-            Change::Ratchet | Change::Unreachable(_) => self.with(None, None, None),
+            Change::Ratchet | Change::Unreachable(_) => Ok(Replaced::default()),
         }
     }
 
-    /// The file as it is now; what was given by flags stays.
-    fn read_config(&self) -> Result<Config, ChangeRefused> {
-        let Some(path) = &self.config.file else {
-            return Ok(self.config.clone());
+    fn received(&mut self, material: Material) {
+        warn_of(&material);
+        self.material = Some(Arc::new(material));
+    }
+
+    /// The file as it is now, with what it names; what was given by flags stays.
+    async fn read_config(&mut self) -> Result<Replaced, ChangeRefused> {
+        let config = match &self.config.file {
+            Some(path) => Config::read(path)?,
+            None => self.config.clone(),
         };
-        let config = Config::read(path)?;
         let same = config.admin == self.config.admin
             && config.audit == self.config.audit
             && config.on_audit_failure == self.config.on_audit_failure
             && config.ratchet == self.config.ratchet
             && config.state_dir == self.config.state_dir
-            && config.workers == self.config.workers;
-        match same {
-            true => Ok(config),
-            false => Err(ChangeRefused::TakesRestart),
+            && config.workers == self.config.workers
+            && config.limits.same_where_fixed(&self.config.limits);
+        if !same {
+            return Err(ChangeRefused::TakesRestart);
         }
+        // Watched first: a change while it is read is seen afterwards.
+        self.changes.watch_deny_list_of(&config).await;
+        let denied = load_deny_list(config.deny_list.as_deref()).map_err(BuildError::from)?;
+        let feed = match config.source == self.config.source {
+            true => None,
+            false => Some(self.feed_of(&config).await?),
+        };
+        Ok(Replaced {
+            config: Some(config),
+            denied: Some(denied),
+            feed,
+        })
     }
 
-    /// Where a configuration takes material from, with the first of it, if from elsewhere than now.
-    async fn feed_of(
-        &mut self,
-        config: &Config,
-    ) -> Result<Option<(Option<Feed>, Material)>, ChangeRefused> {
-        if config.source == self.config.source {
-            return Ok(None);
-        }
+    /// Where a configuration takes material from, with the first of it received.
+    async fn feed_of(&mut self, config: &Config) -> Result<Feed, ChangeRefused> {
         let provider = provider_for(&[], SignatureProfile::Any);
         let clock = Arc::clone(&self.shared.clock);
         let (mut feed, material) = Feed::start(&config.source, &config.limits, provider, clock)
@@ -276,65 +269,45 @@ impl Reloader {
             Some(material) => material,
             None => tokio::time::timeout(config.limits.upstream_connect, feed.next())
                 .await
-                .unwrap_or(Err(SourceError::NoSvid))?,
+                .map_err(|_elapsed| ChangeRefused::NoNews)??,
         };
-        Ok(Some((Some(feed), material)))
+        self.received(material);
+        Ok(feed)
     }
 
-    fn with_config(
-        &self,
-        config: Config,
-        feed: Option<(Option<Feed>, Material)>,
-    ) -> Result<Candidate, ChangeRefused> {
-        let denied = load_deny_list(config.deny_list.as_deref()).map_err(BuildError::from)?;
-        let (feed, material) = feed.unzip();
-        let candidate = self.with(Some(config), material, Some(denied))?;
-        Ok(Candidate {
-            feed: feed.flatten(),
-            ..candidate
-        })
-    }
-
-    /// What there is, with parts of it replaced.
-    fn with(
-        &self,
-        config: Option<Config>,
-        material: Option<Material>,
-        denied: Option<DenyList>,
-    ) -> Result<Candidate, ChangeRefused> {
-        let material = match (material, &self.material) {
-            (Some(material), _) => {
-                warn_of(&material);
-                Arc::new(material)
-            }
-            (None, Some(material)) => Arc::clone(material),
-            (None, None) => return Err(ChangeRefused::TakesRestart),
-        };
-        Ok(Candidate {
-            ingredients: Ingredients {
-                config: config.unwrap_or_else(|| self.config.clone()),
-                material,
-                denied: denied.map_or_else(|| Arc::clone(&self.denied), Arc::new),
-            },
-            feed: None,
-        })
-    }
-
-    async fn apply(&mut self, candidate: Candidate) -> Result<(), ChangeRefused> {
-        let Candidate { ingredients, feed } = candidate;
-        let epoch = self.epoch + 1;
-        let generation = Generation::build(&self.shared, &ingredients, epoch)?;
-        let bound = self.listeners.bind_new(&ingredients.config).await?;
-        // Nothing can fail from here on.
-        let Ingredients {
+    async fn apply(&mut self, replaced: Replaced) -> Result<(), ChangeRefused> {
+        let Replaced {
             config,
-            material,
             denied,
-        } = ingredients;
-        self.changes.follow(&config, feed).await;
-        (self.config, self.material, self.denied, self.epoch) =
-            (config, Some(material), denied, epoch);
-        self.publish(generation, bound);
+            feed,
+        } = replaced;
+        let config = config.unwrap_or_else(|| self.config.clone());
+        let denied = denied.map_or_else(|| Arc::clone(&self.denied), Arc::new);
+        let epoch = self.epoch + 1;
+        let built = match &self.material {
+            None => None,
+            Some(material) => {
+                let ingredients = Ingredients {
+                    config: config.clone(),
+                    material: Arc::clone(material),
+                    denied: Arc::clone(&denied),
+                    known: self.known.clone(),
+                };
+                Some(Generation::build(&self.shared, &ingredients, epoch)?)
+            }
+        };
+        let mut bound = self.listeners.bind_new(&config, &self.waiting).await?;
+        // Nothing can fail from here on.
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        bound.extend(waiting.filter(|listener| listener.is_wanted_by(&config)));
+        (self.config, self.denied, self.epoch) = (config, denied, epoch);
+        if let Some(feed) = feed {
+            self.changes.feed = feed;
+        }
+        match built {
+            Some(generation) => self.publish(generation, bound),
+            None => self.waiting = bound,
+        }
         Ok(())
     }
 
@@ -352,5 +325,18 @@ impl Reloader {
                 );
             }
         }
+    }
+}
+
+fn judging() -> Interval {
+    let mut judge = interval(JUDGE_EVERY);
+    judge.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    judge
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
     }
 }

@@ -163,6 +163,13 @@ impl Pools {
         }
     }
 
+    /// Judges the connections of all by the rules of now.
+    pub(super) fn judge_again(&self) {
+        for (_, upstream) in lock(&self.used).iter() {
+            upstream.judge_again();
+        }
+    }
+
     /// Judges the connections of those that only finish by whom we trust and deny now.
     pub(super) fn judge_finishing(&self, bundles: &Arc<TrustBundles>, denied: &Arc<DenyList>) {
         let mut finishing = lock(&self.finishing);

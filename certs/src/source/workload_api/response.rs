@@ -13,7 +13,8 @@ use crate::bundle::{
     BundleError, BundleWarning, TrustBundle, TrustBundles, split_der_certificates,
 };
 use crate::clock::Clock;
-use crate::source::material::{MAX_BUNDLES, MAX_CRLS, MAX_SVIDS, Unchecked};
+use crate::revocation::MAX_CRLS;
+use crate::source::material::{MAX_BUNDLES, MAX_SVIDS, Unchecked};
 use crate::source::{Material, MaterialError, NamedSvid, SourceWarning};
 use crate::spiffe_id::{SpiffeId, TrustDomain};
 use crate::svid::X509Svid;
