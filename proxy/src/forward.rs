@@ -18,7 +18,7 @@ use crate::call::Binding;
 use crate::deny::{Denial, DenyReason};
 use crate::guard::PullCause;
 use crate::headers::{self, UpstreamName};
-use crate::pool::{Lease, Sent, Unsent, Upstream};
+use crate::pool::{Lease, SendError, Sent, Unsent, Upstream};
 use crate::record::OpenCall;
 use crate::session::CallSlot;
 
@@ -120,8 +120,8 @@ impl Forwarding {
             match (ready!(sent.as_mut().poll(context)), lease.take()) {
                 (Ok(response), Some(lease)) => return Poll::Ready(Ok((response, lease))),
                 (Ok(_), None) => return Poll::Pending,
-                (Err(failed), _) => {
-                    let unsent = failed.unsent()?;
+                (Err(failed), lease) => {
+                    let unsent = unsent(failed, lease.as_ref())?;
                     let upstream = Arc::clone(&self.upstream);
                     self.attempt = Attempt::later(upstream, self.name.clone(), unsent);
                 }
@@ -162,10 +162,20 @@ async fn send_later(
         });
         match answered.await {
             Ok(response) => return Ok((response, lease)),
-            Err(failed) => request = failed.unsent()?,
+            Err(failed) => request = unsent(failed, Some(&lease))?,
         }
     }
     Err(DenyReason::UpstreamFailed.into())
+}
+
+/// The request, if nothing of it was put on the wire; else what its caller is told.
+fn unsent(failed: SendError, lease: Option<&Lease>) -> Result<Request<LaneBody>, Denial> {
+    failed
+        .unsent()
+        .map_err(|denial| match lease.and_then(Lease::cut) {
+            Some(cause) => Denial::with_detail(DenyReason::UpstreamTls, cause.code()),
+            None => denial,
+        })
 }
 
 /// The answer on its way back, its body holding all that has to last as long as it flows.

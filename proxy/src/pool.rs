@@ -31,7 +31,7 @@ use crate::transport::HttpVersion;
 pub(crate) use connect::{Address, Connected, Connector, LaneConnector};
 use lane::Lane;
 pub(crate) use lane::LaneKey;
-pub(crate) use lease::{Driven, Lease, Sent, Unsent};
+pub(crate) use lease::{Driven, Lease, SendError, Sent, Unsent};
 use lease::{OwnConnection, SharedStream};
 pub(crate) use opening::OpenConnection;
 use opening::Opening;

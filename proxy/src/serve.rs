@@ -202,7 +202,6 @@ async fn drive<C: Connection>(
                 match age {
                     Age::Fresh => {}
                     Age::Retiring => connection.as_mut().finish_gracefully(),
-                    Age::Expired => session.expire(),
                     Age::Over => {
                         session.pull(PullCause::SvidExpired);
                     }

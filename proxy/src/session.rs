@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
@@ -105,7 +105,6 @@ impl Sessions {
             guards: Guards::default(),
             judged: AtomicU64::new(peer.as_ref().map_or(0, |peer| peer.epoch)),
             peer,
-            expired: AtomicBool::new(false),
             load: place
                 .as_ref()
                 .map_or_else(Arc::default, |place| Arc::clone(&place.load)),
@@ -161,8 +160,6 @@ pub(crate) struct Session {
     peer: Option<PeerSide>,
     /// Epoch of the rules by which the peer was judged last.
     judged: AtomicU64,
-    /// Set once a leaf under the connection has expired.
-    expired: AtomicBool,
     load: Arc<PeerLoad>,
     _place: Option<PeerPlace>,
     members: String,
@@ -220,11 +217,6 @@ impl Session {
         }
     }
 
-    /// Takes no new call from now on: a leaf under the connection has expired. What is open goes on.
-    pub(crate) fn expire(&self) {
-        self.expired.store(true, Ordering::Release);
-    }
-
     /// Ends every call of the connection, every one to come, and then the connection. Tells whether that is new.
     pub(crate) fn pull(&self, cause: PullCause) -> bool {
         self.guards.pull(cause)
@@ -261,7 +253,9 @@ impl Session {
     /// [`DenyReason::TooMany`] when the peer has as many calls open as one may; [`DenyReason::SvidExpired`] when the
     /// connection has outlived an SVID under it.
     pub(crate) fn register(&self) -> Result<CallSlot, DenyReason> {
-        if self.expired.load(Ordering::Acquire) {
+        if let Some(peer) = &self.peer
+            && peer.lifetime.has_expired()
+        {
             return Err(DenyReason::SvidExpired);
         }
         let open = self.load.calls.fetch_add(1, Ordering::Relaxed);

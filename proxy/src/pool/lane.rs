@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::uri::Authority;
 use pqlane_certs::spiffe_id::{AllowList, SpiffeId};
@@ -42,8 +42,6 @@ pub(crate) struct Lane {
     members: Arc<str>,
     /// Streams that are open; none are counted where a call has the connection to itself.
     streams: Arc<AtomicUsize>,
-    /// Set once it is given no further call.
-    retired: AtomicBool,
     pulled: Pulled,
     cut: Notify,
 }
@@ -56,7 +54,6 @@ impl Lane {
             members,
             // A call that has the connection to itself is one.
             streams: Arc::new(AtomicUsize::new(1)),
-            retired: AtomicBool::new(false),
             pulled: Pulled::default(),
             cut: Notify::new(),
         }
@@ -85,12 +82,7 @@ impl Lane {
 
     /// Whether it may be given a call.
     pub(super) fn takes_calls(&self) -> bool {
-        self.pulled.cause().is_none() && !self.retired.load(Ordering::Acquire)
-    }
-
-    /// As [`Lane::takes_calls`], by the clock: for a connection that nobody drives now.
-    pub(super) fn takes_calls_now(&self) -> bool {
-        self.takes_calls() && !self.lifetime.is_retiring()
+        self.pulled.cause().is_none() && !self.lifetime.is_retiring()
     }
 
     /// Why it was cut, if it was.
@@ -127,9 +119,8 @@ impl Lane {
                 older = self.lifetime.after(age) => {
                     age = older;
                     match age {
-                        Age::Fresh | Age::Expired => {}
+                        Age::Fresh => {}
                         Age::Retiring => {
-                            self.retired.store(true, Ordering::Release);
                             asked = Some(Instant::now());
                             upstream.succeed(self);
                         }
@@ -138,7 +129,7 @@ impl Lane {
                         }
                     }
                 }
-                () = self.lifetime.until_proof_is_needed(asked), if matches!(age, Age::Retiring | Age::Expired) => {
+                () = self.lifetime.until_proof_is_needed(asked), if age == Age::Retiring => {
                     asked = Some(Instant::now());
                     upstream.succeed(self);
                 }

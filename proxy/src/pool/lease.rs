@@ -80,11 +80,7 @@ impl OwnConnection {
 
     /// Whether it can take a request now. Looks at the socket, and so notices an upstream that closed.
     pub(super) fn is_ready(&mut self) -> bool {
-        if self
-            .lane
-            .as_ref()
-            .is_some_and(|lane| !lane.takes_calls_now())
-        {
+        if self.lane.as_ref().is_some_and(|lane| !lane.takes_calls()) {
             return false;
         }
         self.awaiting.end();

@@ -377,6 +377,9 @@ async fn an_egress_does_not_resume_with_a_peer_whose_svid_has_expired() {
     .await;
     let code = DenyReason::UpstreamTls.code();
     assert_eq!(denied.header("pqlane-denied"), Some(code), "{denied:?}");
+    // That call may have been on its way when its lane was cut; the next one needs a lane of its own.
+    let denied = client.get("/").await;
+    assert_eq!(denied.header("pqlane-denied"), Some(code), "{denied:?}");
     let refused = egress.records.refused(DenyReason::SvidExpired).await;
     assert_eq!(refused["direction"], "outbound");
     assert_eq!(kinds.lock().unwrap().last(), Some(&Resumed));
