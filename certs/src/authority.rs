@@ -39,6 +39,7 @@ pub use files::{
 };
 pub use issue::{IssueOptions, IssuedSvid};
 pub use key_kind::{KeyKind, KeyKindError};
+#[cfg(any(test, feature = "testing"))]
 pub(crate) use pem_text::certificate as certificate_pem;
 pub use revoked::{MAX_REVOKED, REVOKED_FILE, RevokedFileError, Serial, SerialError};
 

@@ -1,6 +1,6 @@
 //! The ratchet: who has shown hybrid key exchange does not go back.
 //!
-//! Takes the outcome of finished, authenticated handshakes. Gives a [`Turn`] for each: a SPIFFE ID that completed
+//! Takes the outcome of finished, authenticated handshakes. Gives a `Turn` for each: a SPIFFE ID that completed
 //! a hybrid handshake and now authenticates over a classical one has been downgraded, by an attacker between, by
 //! a broken middlebox, or by its operator. What was shown is kept in a journal that survives restarts and crashes.
 //!
