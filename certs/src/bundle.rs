@@ -100,7 +100,7 @@ impl TrustBundle {
         roots.finish(trust_domain)
     }
 
-    /// The same roots with these revocation lists, at most 64 of 1 MiB each, instead of those that
+    /// The same roots with these revocation lists, at most 256 of 1 MiB each, instead of those that
     /// were there.
     ///
     /// A list is used for every certificate below the root whose issuer signed it, if it is the

@@ -1,5 +1,7 @@
 //! Everything that configuration, identity and deny-list decide together, built whole before any of it is used.
 
+mod upstreams;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,21 +18,18 @@ use tokio::sync::Semaphore;
 
 use super::BuildError;
 use super::shared::{PoolKey, Shared};
-use crate::config::{
-    Callers, Choice, Config, InboundConfig, OutboundConfig, PeerConfig, WorkloadAddress,
-};
+use crate::config::{Callers, Choice, Config, InboundConfig, OutboundConfig};
 use crate::guard::PullCause;
-use crate::headers::UpstreamName;
 use crate::identity::chosen;
 use crate::inbound::{HostSeen, Inbound};
 use crate::lane::Direction;
 use crate::limits::Limits;
 use crate::outbound::{Agent, AgentCallers, Outbound};
 use crate::peer_policy::PeerPolicies;
-use crate::pool::{Address, Connector, LaneConnector, LaneKey, Upstream};
+use crate::pool::{Connector, Upstream};
 use crate::routes::{InboundRoutes, LocalSide, OutboundRoutes, PathRoute};
 use crate::session::Session;
-use crate::tls::{TlsClient, TlsServer, TlsSide};
+use crate::tls::{TlsServer, TlsSide};
 use crate::transport::HttpVersion;
 
 /// What a generation is built from.
@@ -318,88 +317,5 @@ impl Builder<'_> {
             by_authority,
         };
         Ok(Agent::new(own.id(), callers, routes))
-    }
-
-    fn workload(
-        &mut self,
-        listener: &str,
-        address: &WorkloadAddress,
-        version: HttpVersion,
-    ) -> Arc<Upstream> {
-        let (authority, address) = match address {
-            WorkloadAddress::Http(authority) => {
-                (authority.clone(), Address::Tcp(authority.to_string()))
-            }
-            WorkloadAddress::Unix(path) => (
-                http::uri::Authority::from_static("localhost"),
-                Address::Unix(path.clone()),
-            ),
-        };
-        let key = PoolKey {
-            listener: listener.to_owned(),
-            agent: 0,
-            local: None,
-            label: format!("workload {version:?}"),
-            name: UpstreamName::new(http::uri::Scheme::HTTP, authority),
-            address: address.clone(),
-        };
-        self.upstream(key, Connector::Plain { address, version })
-    }
-
-    fn peer(
-        &mut self,
-        (listener, agent): (&OutboundConfig, usize),
-        own: &X509Svid,
-        peer: &PeerConfig,
-    ) -> Result<Arc<Upstream>, BuildError> {
-        let PeerConfig {
-            label,
-            connect,
-            server_name,
-            authority,
-            allow,
-            kx,
-        } = peer;
-        let side = self.tls_side(own.clone(), kx, allow, &self.shared.handshakes_out)?;
-        let address = Address::Tcp(connect.authority().to_string());
-        let bundles = self.ingredients.material.bundles();
-        let connector = Connector::Lane(Box::new(LaneConnector {
-            address: address.clone(),
-            name: server_name.clone(),
-            tls: TlsClient::new(side, self.ingredients.config.resumption)?,
-            log: self
-                .shared
-                .lane_log(Direction::Outbound, label.clone(), own.id()),
-            key: LaneKey {
-                local: own.id().clone(),
-                leaf: own.leaf().thumbprint(),
-                authority: authority.clone(),
-                allowed: allow.clone(),
-                kx: kx.clone(),
-                bundles: bundles.digest(),
-            },
-        }));
-        let key = PoolKey {
-            listener: listener.name.clone(),
-            agent,
-            local: Some(own.id().clone()),
-            label: label.clone(),
-            name: UpstreamName::new(http::uri::Scheme::HTTPS, authority.clone()),
-            address,
-        };
-        Ok(self.upstream(key, connector))
-    }
-
-    /// The upstream of this key: the one in use, to be renewed, or a new one.
-    fn upstream(&mut self, key: PoolKey, connector: Connector) -> Arc<Upstream> {
-        let upstream = match self.shared.pools.find(&key) {
-            Some(upstream) => {
-                self.renewed.push((Arc::clone(&upstream), connector));
-                upstream
-            }
-            None => Upstream::new(key.name.clone(), connector, &self.ingredients.config.limits),
-        };
-        self.pools.push((key, Arc::clone(&upstream)));
-        upstream
     }
 }
