@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use http::Response;
 use pqlane::deny::DenyReason;
 use pqlane_certs::testing::TestSvid;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, interval};
 
 use crate::support::api::{Api, Domain};
-use crate::support::http::{Client, Hand, Workload, full};
+use crate::support::http::{Client, Hand, Version, Workload, full, serve};
 use crate::support::living::{Stream, later, workload};
+use crate::support::tls::Peer;
+use crate::support::within;
 use crate::support::world::{AGENT, MCP, Setup, Sidecar, World};
 
 /// Both ends of a lane, with SVIDs of so many seconds from one Workload API.
@@ -196,4 +199,33 @@ async fn calls_are_refused_once_our_own_svid_has_expired() {
         assert_eq!(response.status(), 403);
     }
     assert_eq!(workload.count(), calls);
+}
+
+/// A lane of HTTP/1.1 is driven by its calls only: it retires between two of them, unseen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_of_http1_that_retires_between_two_calls_costs_none() {
+    let world = World::new();
+    let expires = later(6);
+    let leaf = world.domain.leaf(MCP).valid(later(-60), expires).issue();
+    let server = Peer::new(&world, &leaf).alpn("http/1.1");
+    let server = server
+        .listen(|stream| {
+            serve(stream, Version::Http1, |_request| async {
+                Response::new(full("ok"))
+            })
+        })
+        .await;
+    let egress = world.egress(server.address).await;
+    let mut client = Client::http1(egress.address()).await;
+    let mut often = interval(Duration::from_millis(300));
+    let mut served = 0;
+    while later(0) < expires {
+        let answer = within("answer", client.get("/")).await;
+        assert_eq!(answer.status, 200, "after {served}: {answer:?}");
+        served += 1;
+        often.tick().await;
+    }
+    assert!(served > 10, "{served}");
+    let opened = egress.records.event("connection.open").await;
+    assert_eq!(opened["http"], "1.1");
 }
