@@ -77,7 +77,8 @@ def story():
     check('no call is taken before there is an identity', call()[0] != 200, call())
     api = Api()
     check('ready once it serves', until(lambda: both(True), 20)); follows('a call crosses with the SVID that it serves', api)
-    opened = next((r for r in records('server') if r['event'] == 'connection.open'), {})
+    opening = lambda: next((r for r in records('server') if r['event'] == 'connection.open'), {})
+    until(opening, 10); opened = opening()  # a record is on disk some milliseconds after the call it is about
     scheme = {'p256': 'ecdsa_secp256r1_sha256', 'ed25519': 'ed25519'}[LEAF]
     check('the record has the peer and its signature', (opened.get('peer'), opened.get('peer_signature'), opened.get('group')) == ('spiffe://example.org/client', scheme, 'X25519MLKEM768'), opened)
     first = crossed()
@@ -93,7 +94,7 @@ def story():
     api = Api(); follows('both find it when it is back', api, 30)
     api.do('revoke', 'client')
     check('a client on the CRL is refused', until(lambda: call()[0] == 502, 10), call())
-    check('and the record says why', any(r.get('reason') == 'svid-revoked' for r in records('server')), [r for r in records('server') if 'reason' in r][-2:])
+    check('and the record says why', until(lambda: any(r.get('reason') == 'svid-revoked' for r in records('server')), 10), [r for r in records('server') if 'reason' in r][-2:])
     api.do('rotate', 'client'); follows('its next SVID is served', api)
     held = crossed(); api.do('none', 'client'); api.do('none', 'server')
     check('no identity any more: said, and the one in hand is used', until(lambda: 'no identity' in log('client'), 10) and crossed() == held, crossed())
