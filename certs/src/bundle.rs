@@ -19,7 +19,6 @@ use webpki::anchor_from_trusted_cert;
 use crate::leaf::{self, LengthPrefixed, MAX_CERTIFICATE_LEN, Validity};
 use crate::revocation::{Crl, CrlIssuer, MAX_CRLS, SignsCrls, newest_first};
 use crate::spiffe_id::TrustDomain;
-use crate::svid::SvidError;
 
 pub use der_list::split_der_certificates;
 pub use error::{BundleError, BundleWarning};
@@ -202,11 +201,8 @@ impl Roots {
         let certificate = leaf::parse_certificate(der).map_err(malformed)?;
         // X509-SVID §3.2: a signing certificate has cA; §4.3: and keyCertSign.
         let is_ca = leaf::is_ca(&certificate).map_err(malformed)?;
-        let usage = certificate
-            .key_usage()
-            .map_err(SvidError::Malformed)
-            .map_err(malformed)?;
-        if !is_ca || !usage.is_none_or(|usage| usage.value.key_cert_sign()) {
+        let usage = leaf::key_usage(&certificate).map_err(malformed)?;
+        if !is_ca || !usage.is_none_or(|usage| usage.key_cert_sign()) {
             return Err(BundleError::NotCa { position });
         }
         let anchor = anchor_from_trusted_cert(der)

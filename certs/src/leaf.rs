@@ -13,8 +13,8 @@ mod uri_constraints;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::error::X509Error;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::oid_registry::{OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_KEY_USAGE, Oid};
+use x509_parser::extensions::{GeneralName, KeyUsage, ParsedExtension};
+use x509_parser::oid_registry::{OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_KEY_USAGE};
 use x509_parser::prelude::FromDer;
 
 use crate::spiffe_id::SpiffeId;
@@ -149,13 +149,40 @@ pub(crate) fn parse_certificate<'a>(
 }
 
 /// Whether basicConstraints is there and sets cA. An unreadable one is an error, not a `false`.
+///
+/// The parser looks at the number of a tag only; DER has one form of each (X.690 §8.1.2).
 pub(crate) fn is_ca(certificate: &X509Certificate<'_>) -> Result<bool, SvidError> {
+    let unreadable = || SvidError::Malformed(X509Error::InvalidExtensions);
     let extension = certificate
         .get_extension_unique(&OID_X509_EXT_BASIC_CONSTRAINTS)
         .map_err(SvidError::Malformed)?;
-    match extension.map(|extension| extension.parsed_extension()) {
-        None => Ok(false),
-        Some(ParsedExtension::BasicConstraints(constraints)) => Ok(constraints.ca),
+    let Some(extension) = extension else {
+        return Ok(false);
+    };
+    let ParsedExtension::BasicConstraints(constraints) = extension.parsed_extension() else {
+        return Err(unreadable());
+    };
+    let sequence = element::expect(element::SEQUENCE, extension.value).ok_or_else(unreadable)?;
+    let flag = element::expect(element::BOOLEAN, sequence.contents);
+    let is_ca = flag.is_some_and(|flag| flag.contents == element::TRUE);
+    match is_ca == constraints.ca {
+        true => Ok(is_ca),
+        false => Err(unreadable()),
+    }
+}
+
+/// What keyUsage permits; none without one. An unreadable one is an error, as in [`is_ca`].
+pub(crate) fn key_usage(certificate: &X509Certificate<'_>) -> Result<Option<KeyUsage>, SvidError> {
+    let extension = certificate
+        .get_extension_unique(&OID_X509_EXT_KEY_USAGE)
+        .map_err(SvidError::Malformed)?;
+    match extension.map(|extension| (extension.parsed_extension(), extension.value)) {
+        None => Ok(None),
+        Some((ParsedExtension::KeyUsage(usage), value))
+            if element::expect(element::BIT_STRING, value).is_some() =>
+        {
+            Ok(Some(*usage))
+        }
         Some(_) => Err(SvidError::Malformed(X509Error::InvalidExtensions)),
     }
 }
@@ -170,35 +197,30 @@ pub(crate) fn significant(mut number: &[u8]) -> &[u8] {
     number
 }
 
-/// Identifier of a BIT STRING and of a SEQUENCE (X.690 §8.6, §8.9).
-const TAG_BIT_STRING: u8 = 0x03;
-const TAG_SEQUENCE: u8 = 0x30;
-
 /// X509-SVID §4.1 and §5.2: cA is false in a leaf. RFC 5280 §4.2.1.9 makes false the default of an
 /// absent extension.
 fn check_basic_constraints(certificate: &X509Certificate<'_>) -> Result<(), SvidError> {
-    if is_ca(certificate)? {
-        return Err(SvidError::LeafIsCa);
+    match is_ca(certificate)? {
+        true => Err(SvidError::LeafIsCa),
+        false => Ok(()),
     }
-    check_tag(certificate, &OID_X509_EXT_BASIC_CONSTRAINTS, TAG_SEQUENCE)
 }
 
 /// X509-SVID §4.3: keyUsage is there with digitalSignature, without keyCertSign and cRLSign.
 fn check_key_usage(certificate: &X509Certificate<'_>) -> Result<(), SvidError> {
-    let usage = certificate.key_usage().map_err(SvidError::Malformed)?;
-    let Some(usage) = usage else {
+    let Some(usage) = key_usage(certificate)? else {
         return Err(SvidError::NoKeyUsage);
     };
-    if !usage.value.digital_signature() {
+    if !usage.digital_signature() {
         return Err(SvidError::NoDigitalSignature);
     }
-    if usage.value.key_cert_sign() {
+    if usage.key_cert_sign() {
         return Err(SvidError::LeafSignsCertificates);
     }
-    if usage.value.crl_sign() {
+    if usage.crl_sign() {
         return Err(SvidError::LeafSignsCrls);
     }
-    check_tag(certificate, &OID_X509_EXT_KEY_USAGE, TAG_BIT_STRING)
+    Ok(())
 }
 
 /// Path validation reads the certificate with another parser, which is stricter. It must be able to, and must
@@ -208,23 +230,6 @@ fn check_encoding(der: &CertificateDer<'_>, id: &SpiffeId) -> Result<(), SvidErr
         Ok(certificate) if certificate.valid_uri_names().eq([id.as_str()]) => Ok(()),
         Err(webpki::Error::UnsupportedCriticalExtension) => Ok(()),
         Ok(_) | Err(_) => Err(SvidError::NotDer),
-    }
-}
-
-/// The parser looks at the number of a tag only; DER has one form of each (X.690 §8.1.2).
-fn check_tag(
-    certificate: &X509Certificate<'_>,
-    extension: &Oid<'_>,
-    tag: u8,
-) -> Result<(), SvidError> {
-    let mut values = certificate
-        .extensions()
-        .iter()
-        .filter(|found| found.oid == *extension)
-        .map(|found| found.value.first());
-    match values.all(|first| first == Some(&tag)) {
-        true => Ok(()),
-        false => Err(SvidError::Malformed(X509Error::InvalidExtensions)),
     }
 }
 

@@ -96,11 +96,8 @@ pub(super) fn ca_params(
 /// X509-SVID §3.2, §4.3.
 fn check_is_ca(certificate: &X509Certificate<'_>) -> Result<(), AuthorityError> {
     let is_ca = leaf::is_ca(certificate).map_err(AuthorityError::Certificate)?;
-    let usage = certificate
-        .key_usage()
-        .map_err(SvidError::Malformed)
-        .map_err(AuthorityError::Certificate)?;
-    if !is_ca || !usage.is_some_and(|usage| usage.value.key_cert_sign()) {
+    let usage = leaf::key_usage(certificate).map_err(AuthorityError::Certificate)?;
+    if !is_ca || !usage.is_some_and(|usage| usage.key_cert_sign()) {
         return Err(AuthorityError::NotCa);
     }
     Ok(())

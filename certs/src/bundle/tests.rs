@@ -69,6 +69,40 @@ fn rejects_damaged_certificates() {
     ));
 }
 
+/// basicConstraints, keyUsage and cA with a tag of another class: the parser takes them for what they are
+/// not, and other readers do not.
+#[test]
+fn rejects_a_root_whose_rights_are_not_in_der() {
+    let basic_constraints = &[
+        0x06, 3, 0x55, 0x1d, 19, 0x01, 1, 0xff, 0x04, 5, 0x30, 3, 1, 1, 0xff,
+    ];
+    let key_usage = &[
+        0x06, 3, 0x55, 0x1d, 15, 0x01, 1, 0xff, 0x04, 4, 0x03, 2, 1, 6,
+    ];
+    let root = TestDomain::new("example.org").root().certificate().to_vec();
+    let damaged = |extension: &[u8], octet: usize, tag: u8| {
+        let start = root
+            .windows(extension.len())
+            .position(|window| window == extension);
+        let mut der = root.clone();
+        der[start.unwrap() + octet] = tag;
+        TrustBundle::from_ders(example(), [CertificateDer::from(der)])
+    };
+    for damaged in [
+        damaged(basic_constraints, 10, 0xb0),
+        damaged(basic_constraints, 12, 0x81),
+        damaged(basic_constraints, 14, 0x01),
+        damaged(key_usage, 10, 0x83),
+    ] {
+        let refused = damaged.map(|bundle| bundle.digest());
+        assert!(
+            matches!(refused, Err(BundleError::Malformed { position: 1, .. })),
+            "{refused:?}"
+        );
+    }
+    assert!(damaged(basic_constraints, 14, 0xff).is_ok());
+}
+
 #[test]
 fn refuses_a_second_bundle_for_one_domain_and_keeps_the_first() {
     let (first, second) = (

@@ -4,8 +4,12 @@
 //! indefinite form, lengths in more octets than needed, tag numbers above 30. Spec: X.690 §8.1, §10.1.
 
 /// Identifier octets (X.690 §8.1.2).
+pub(crate) const BOOLEAN: u8 = 0x01;
 pub(crate) const BIT_STRING: u8 = 0x03;
 pub(crate) const SEQUENCE: u8 = 0x30;
+
+/// The contents of a BOOLEAN that is true (X.690 §11.1).
+pub(crate) const TRUE: &[u8] = &[0xff];
 
 /// All bits of a tag's number: it is written in the octets that follow.
 const LONG_TAG: u8 = 0x1f;

@@ -24,6 +24,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::time::ASN1Time;
 
+use crate::leaf;
 use crate::leaf::element::{self, BIT_STRING, SEQUENCE};
 use crate::svid::SvidError;
 use crate::verifier::AlgorithmProfile;
@@ -69,7 +70,7 @@ pub(crate) struct CrlIssuer<'a> {
 impl<'a> CrlIssuer<'a> {
     /// What a CA certificate says about itself.
     pub(crate) fn of(certificate: &'a X509Certificate<'_>) -> Result<Self, SvidError> {
-        let usage = certificate.key_usage().map_err(SvidError::Malformed)?;
+        let usage = leaf::key_usage(certificate)?;
         let key_id = certificate.extensions().iter().find_map(|extension| {
             match extension.parsed_extension() {
                 ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
@@ -79,7 +80,7 @@ impl<'a> CrlIssuer<'a> {
         Ok(Self {
             spki: certificate.public_key().raw,
             key_id,
-            signs_crls: match usage.is_none_or(|usage| usage.value.crl_sign()) {
+            signs_crls: match usage.is_none_or(|usage| usage.crl_sign()) {
                 true => SignsCrls::Yes,
                 false => SignsCrls::No,
             },

@@ -14,7 +14,6 @@ use crate::bundle::{RootFacts, TrustBundle, TrustBundles};
 use crate::leaf::{self, Leaf, Validity};
 use crate::revocation::{CrlIssuer, next_update_of};
 use crate::spiffe_id::SpiffeId;
-use crate::svid::SvidError;
 
 /// A peer whose certificate chain verified. Made here and nowhere else; cloning is cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,11 +284,8 @@ impl Verification<'_> {
             let der = intermediate.der();
             let parsed = leaf::parse_certificate(&der).map_err(unusable)?;
             // X509-SVID §4.3, RFC 5280 §6.1.4 (n).
-            let usage = parsed
-                .key_usage()
-                .map_err(SvidError::Malformed)
-                .map_err(unusable)?;
-            if !usage.is_some_and(|usage| usage.value.key_cert_sign()) {
+            let usage = leaf::key_usage(&parsed).map_err(unusable)?;
+            if !usage.is_some_and(|usage| usage.key_cert_sign()) {
                 return Err(PeerError::IssuerKeyUsage {
                     claimed: self.claimed(),
                 });
