@@ -4,6 +4,12 @@
 //! No body is read here, so operation and target are what the caller says they are: good for records and
 //! metrics, never for a decision.
 
+pub(crate) mod fault;
+pub(crate) mod json;
+pub(crate) mod mcp_headers;
+pub(crate) mod params;
+pub(crate) mod rpc;
+
 use http::Version;
 use http::request::Parts;
 

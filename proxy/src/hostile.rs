@@ -1,5 +1,10 @@
 //! The readers of bytes that others choose, for the fuzz targets. Nothing else uses this module.
 
+pub use crate::call::fault::CallFault;
+pub use crate::call::json::{JsonLimits, Kind, Token};
+pub use crate::call::mcp_headers::{Revision, check as check_mcp_headers};
+pub use crate::call::params::{Member, MessageIds, Meta, Params, PushConfig};
+pub use crate::call::rpc::{Message, Rpc, RpcKind, read as read_rpc};
 pub use crate::pool::settings::{FirstFrame, read_first_frame};
 
 use http::header::{HeaderName, HeaderValue};
