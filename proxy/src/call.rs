@@ -9,6 +9,9 @@ pub(crate) mod json;
 pub(crate) mod mcp_headers;
 pub(crate) mod params;
 pub(crate) mod rpc;
+pub(crate) mod a2a;
+mod loose;
+pub(crate) mod rest;
 
 use http::Version;
 use http::request::Parts;
