@@ -10,7 +10,9 @@ pub(crate) mod mcp_headers;
 pub(crate) mod params;
 pub(crate) mod rpc;
 pub(crate) mod a2a;
+pub(crate) mod grpc;
 mod loose;
+mod protobuf;
 pub(crate) mod rest;
 
 use http::Version;
