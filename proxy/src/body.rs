@@ -14,6 +14,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::gather::{CallBody, Hold, Whole};
 use crate::guard::PullCause;
 use crate::headers;
 use crate::pool::{Driven, Lease};
@@ -29,7 +30,11 @@ pub(crate) struct LaneBody {
 
 #[derive(Debug)]
 enum Source {
-    Incoming(Incoming),
+    /// As it comes, behind what was looked at already.
+    Incoming(Option<Bytes>, Incoming),
+    /// There already, with its trailers and its share of the memory for such bodies.
+    Read(Option<Bytes>, Option<HeaderMap>, Hold),
+    /// Of our own.
     Whole(Option<Bytes>),
 }
 
@@ -132,9 +137,21 @@ impl LaneBody {
     }
 
     /// A request's body on its way to the upstream; its bytes are counted.
-    pub(crate) fn request(body: Incoming, progress: Arc<RequestProgress>) -> Self {
+    pub(crate) fn request(body: CallBody, progress: Arc<RequestProgress>) -> Self {
+        let source = match body {
+            CallBody::Passing(first, rest) => Source::Incoming(first, rest),
+            CallBody::Whole(Whole {
+                bytes,
+                trailers,
+                hold,
+            }) => Source::Read(
+                Some(bytes).filter(|bytes| !bytes.is_empty()),
+                trailers,
+                hold,
+            ),
+        };
         Self {
-            source: Source::Incoming(body),
+            source,
             tap: Tap::Request(progress),
         }
     }
@@ -142,7 +159,7 @@ impl LaneBody {
     /// A response's body on its way to the caller.
     pub(crate) fn response(body: Incoming, tap: ResponseTap) -> Self {
         let mut body = Self {
-            source: Source::Incoming(body),
+            source: Source::Incoming(None, body),
             tap: Tap::Response(Box::new(tap)),
         };
         body.finish_at_end();
@@ -233,7 +250,8 @@ impl From<Bytes> for LaneBody {
 impl Source {
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Incoming(body) => body.is_end_stream(),
+            Self::Incoming(first, rest) => first.is_none() && rest.is_end_stream(),
+            Self::Read(bytes, trailers, _hold) => bytes.is_none() && trailers.is_none(),
             Self::Whole(whole) => whole.is_none(),
         }
     }
@@ -254,7 +272,10 @@ impl Body for LaneBody {
             return Poll::Ready(this.cut(cause));
         }
         let polled = match &mut this.source {
-            Source::Incoming(body) => {
+            Source::Incoming(first @ Some(_), _) => {
+                first.take().map(|first| Ok(Frame::data(first)))
+            }
+            Source::Incoming(None, body) => {
                 let mut polled = Pin::new(&mut *body).poll_frame(context);
                 if polled.is_pending()
                     && let Tap::Response(tap) = &mut this.tap
@@ -264,9 +285,13 @@ impl Body for LaneBody {
                 }
                 ready!(polled)
             }
-            Source::Whole(whole) => {
-                return Poll::Ready(whole.take().map(|all| Ok(Frame::data(all))));
-            }
+            Source::Read(bytes, trailers, _hold) => match bytes.take() {
+                Some(bytes) => Some(Ok(Frame::data(bytes))),
+                None => trailers
+                    .take()
+                    .map(|trailers| Ok(Frame::trailers(trailers))),
+            },
+            Source::Whole(whole) => whole.take().map(|all| Ok(Frame::data(all))),
         };
         Poll::Ready(match polled {
             Some(Ok(mut frame)) => {
@@ -294,8 +319,19 @@ impl Body for LaneBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Incoming(body) => body.size_hint(),
-            Source::Whole(whole) => {
+            Source::Incoming(first, rest) => {
+                let first = first.as_ref().map_or(0, Bytes::len);
+                let first = u64::try_from(first).unwrap_or(u64::MAX);
+                let mut hint = SizeHint::new();
+                hint.set_lower(rest.size_hint().lower().saturating_add(first));
+                if let Some(upper) = rest.size_hint().upper() {
+                    hint.set_upper(upper.saturating_add(first));
+                }
+                hint
+            }
+            // With trailers behind it HTTP/1 has to chunk it.
+            Source::Read(_, Some(_), _) => SizeHint::new(),
+            Source::Read(whole, None, _) | Source::Whole(whole) => {
                 let length = whole.as_ref().map_or(0, Bytes::len);
                 SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
             }

@@ -1,22 +1,31 @@
-//! What a call is, as far as its head tells.
+//! What a call is.
 //!
-//! Takes a request's head; gives protocol, binding and, where a header carries them, operation and target.
-//! No body is read here, so operation and target are what the caller says they are: good for records and
-//! metrics, never for a decision.
+//! Takes a request, its body read; gives protocol, binding, revision, operation, target and ids, the same as
+//! whoever carries the call out reads in it. What could be read in two ways has no reading. It never decides who
+//! may call.
 
+pub(crate) mod a2a;
+mod body;
 pub(crate) mod fault;
+pub(crate) mod grpc;
+mod head;
 pub(crate) mod json;
+mod loose;
 pub(crate) mod mcp_headers;
 pub(crate) mod params;
-pub(crate) mod rpc;
-pub(crate) mod a2a;
-pub(crate) mod grpc;
-mod loose;
 mod protobuf;
 pub(crate) mod rest;
+pub(crate) mod rpc;
 
-use http::Version;
+use std::borrow::Cow;
+
 use http::request::Parts;
+
+use crate::deny::{Denial, DenyReason, ReplyTo};
+use crate::gather::CallBody;
+use crate::limits::Limits;
+
+pub(crate) use head::is_grpc_call;
 
 /// The agent protocol a call belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +56,10 @@ pub(crate) enum Binding {
     Grpc,
     /// Anything else.
     Http,
+    /// A2A's binding to HTTP methods and paths, with JSON bodies.
+    HttpJson,
+    /// JSON-RPC 2.0 in the body.
+    JsonRpc,
 }
 
 impl Binding {
@@ -55,6 +68,8 @@ impl Binding {
         match self {
             Self::Grpc => "grpc",
             Self::Http => "http",
+            Self::HttpJson => "http+json",
+            Self::JsonRpc => "json-rpc",
         }
     }
 }
@@ -68,8 +83,8 @@ pub(crate) enum TargetForm {
     Origin,
 }
 
-/// One call, borrowed from its request's head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One call, borrowed from its request.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call<'a> {
     /// HTTP method.
     pub(crate) http_method: &'a str,
@@ -83,190 +98,58 @@ pub(crate) struct Call<'a> {
     pub(crate) protocol: Protocol,
     /// Shape of the messages.
     pub(crate) binding: Binding,
-    /// `MCP-Protocol-Version` or `A2A-Version`.
+    /// Revision of the protocol, where it is said.
     pub(crate) revision: Option<&'a str>,
-    /// `Mcp-Method`, or the RPC named by an A2A path.
-    pub(crate) operation: Option<&'a str>,
-    /// `Mcp-Name`.
-    pub(crate) target: Option<&'a str>,
+    /// Method of MCP, operation of A2A by its name in 1.0, or `batch`.
+    pub(crate) operation: Option<Cow<'a, str>>,
+    /// What an MCP method is called on: the tool, prompt or resource.
+    pub(crate) target: Option<Cow<'a, str>>,
+    /// The task it is about.
+    pub(crate) task: Option<Cow<'a, str>>,
+    /// The A2A context it belongs to.
+    pub(crate) context: Option<Cow<'a, str>>,
+    /// Methods and targets of a batch, in its order.
+    pub(crate) batch: Vec<String>,
+    /// The id of the JSON-RPC request, as it is written.
+    id: Option<&'a str>,
+    /// Why it cannot be carried, whoever asks.
+    fault: Option<Denial>,
 }
-
-/// gRPC services of A2A: 1.0 and 0.3 (A2A specification, "gRPC binding").
-const A2A_SERVICES: [&str; 2] = ["/lf.a2a.v1.A2AService/", "/a2a.v1.A2AService/"];
-/// Operations of A2A's HTTP+JSON binding that end a path (A2A 1.0 §11.3).
-const A2A_VERBS: [&str; 4] = [
-    "message:send",
-    "message:stream",
-    "extendedAgentCard",
-    "agent-card.json",
-];
 
 impl<'a> Call<'a> {
-    /// Reads a head.
-    pub(crate) fn read_head(head: &'a Parts) -> Self {
-        let path = head.uri.path();
-        let fields = Fields::read(head);
-        let binding = match fields.content_type {
-            Some(kind) if is_grpc(kind) => Binding::Grpc,
-            _ => Binding::Http,
+    /// Reads a request.
+    pub(crate) fn read(
+        head: &'a Parts,
+        body: &'a Result<CallBody, DenyReason>,
+        limits: &Limits,
+    ) -> Self {
+        let mut call = Self::read_head(head);
+        let read = match body {
+            Err(reason) => Err((*reason).into()),
+            Ok(CallBody::Passing(..)) => call.read_passing(head),
+            Ok(CallBody::Whole(whole)) => call.read_whole(head, &whole.bytes, limits),
         };
-        let mut call = Self {
-            http_method: head.method.as_str(),
-            path,
-            authority: head
-                .uri
-                .authority()
-                .map(http::uri::Authority::as_str)
-                .or(fields.host),
-            form: match head.uri.scheme() {
-                Some(_) if head.version <= Version::HTTP_11 => TargetForm::Absolute,
-                _ => TargetForm::Origin,
-            },
-            protocol: Protocol::Http,
-            binding,
-            revision: None,
-            operation: None,
-            target: None,
-        };
-        let rpc = A2A_SERVICES
-            .iter()
-            .find_map(|service| path.strip_prefix(service));
-        let verb = path
-            .rsplit('/')
-            .next()
-            .filter(|last| A2A_VERBS.contains(last));
-        if rpc.is_some() || verb.is_some() || fields.a2a_version.is_some() {
-            call.protocol = Protocol::A2a;
-            call.revision = fields.a2a_version;
-            call.operation = rpc.or(verb);
-        } else if fields.names_mcp {
-            call.protocol = Protocol::Mcp;
-            call.revision = fields.mcp_version;
-            call.operation = fields.mcp_method;
-            call.target = fields.mcp_name;
-        }
+        call.fault = read.err();
         call
     }
-}
 
-/// The fields that tell what a call is, found in one pass.
-#[derive(Default)]
-struct Fields<'a> {
-    host: Option<&'a str>,
-    content_type: Option<&'a str>,
-    a2a_version: Option<&'a str>,
-    mcp_version: Option<&'a str>,
-    mcp_method: Option<&'a str>,
-    mcp_name: Option<&'a str>,
-    names_mcp: bool,
-}
-
-impl<'a> Fields<'a> {
-    fn read(head: &'a Parts) -> Self {
-        let mut fields = Self::default();
-        for (name, value) in &head.headers {
-            let slot = match name.as_str() {
-                "host" => &mut fields.host,
-                "content-type" => &mut fields.content_type,
-                "a2a-version" => &mut fields.a2a_version,
-                "mcp-protocol-version" => &mut fields.mcp_version,
-                "mcp-method" => &mut fields.mcp_method,
-                "mcp-name" => &mut fields.mcp_name,
-                "mcp-session-id" => {
-                    fields.names_mcp = true;
-                    continue;
-                }
-                _ => continue,
-            };
-            // Of a repeated field the first is taken, as `HeaderMap::get` does.
-            if slot.is_none() {
-                *slot = value.to_str().ok();
-            }
-        }
-        fields.names_mcp |= fields.mcp_version.or(fields.mcp_method).is_some();
-        fields
-    }
-}
-
-/// Whether a `content-type` is gRPC's: `application/grpc`, alone or with `+…` or `;…`
-/// (gRPC over HTTP/2, "Requests").
-pub(crate) fn is_grpc(content_type: &str) -> bool {
-    let (essence, rest) = content_type
-        .as_bytes()
-        .split_at_checked("application/grpc".len())
-        .unwrap_or_default();
-    essence.eq_ignore_ascii_case(b"application/grpc")
-        && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::Request;
-
-    fn head(path: &str, headers: &[(&str, &str)]) -> Parts {
-        let mut request = Request::post(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.body(()).unwrap().into_parts().0
+    /// Whether it can be carried at all.
+    ///
+    /// # Errors
+    /// The [`Denial`] for a call that could not be read, or in more than one way.
+    pub(crate) fn is_clear(&self) -> Result<(), Denial> {
+        self.fault.clone().map_or(Ok(()), Err)
     }
 
-    #[test]
-    fn mcp_is_told_from_its_headers() {
-        let head = head(
-            "http://localhost:4110/mcp?sessionId=secret",
-            &[
-                ("mcp-protocol-version", "2026-07-28"),
-                ("mcp-method", "tools/call"),
-                ("mcp-name", "weather"),
-            ],
-        );
-        let call = Call::read_head(&head);
-        assert_eq!(call.protocol, Protocol::Mcp);
-        assert_eq!(call.path, "/mcp");
-        assert_eq!(call.revision, Some("2026-07-28"));
-        assert_eq!(
-            (call.operation, call.target),
-            (Some("tools/call"), Some("weather"))
-        );
-    }
-
-    #[test]
-    fn a2a_is_told_from_service_verb_or_header() {
-        let grpc = head(
-            "/lf.a2a.v1.A2AService/SendMessage",
-            &[("content-type", "application/grpc+proto")],
-        );
-        let call = Call::read_head(&grpc);
-        assert_eq!(
-            (call.protocol, call.binding),
-            (Protocol::A2a, Binding::Grpc)
-        );
-        assert_eq!(call.operation, Some("SendMessage"));
-
-        let rest = head("/tenant/message:stream", &[]);
-        assert_eq!(Call::read_head(&rest).operation, Some("message:stream"));
-
-        let rpc = head("/", &[("a2a-version", "1.0")]);
-        assert_eq!(Call::read_head(&rpc).protocol, Protocol::A2a);
-    }
-
-    #[test]
-    fn grpc_content_types_are_matched_whole() {
-        for yes in [
-            "application/grpc",
-            "Application/gRPC+proto",
-            "application/grpc;x=1",
-        ] {
-            assert!(is_grpc(yes), "{yes}");
-        }
-        for no in [
-            "application/grpc-web",
-            "application/json",
-            "text/application/grpc",
-        ] {
-            assert!(!is_grpc(no), "{no}");
+    /// Whom an answer of our own to it is for.
+    pub(crate) fn reply_to(&self, body: &Result<CallBody, DenyReason>) -> ReplyTo {
+        let id = match (self.id, body) {
+            (Some(id), Ok(CallBody::Whole(whole))) => Some(whole.bytes.slice_ref(id.as_bytes())),
+            _ => None,
+        };
+        ReplyTo {
+            binding: self.binding,
+            id,
         }
     }
 }

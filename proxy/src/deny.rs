@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::body::LaneBody;
 use crate::call::Binding;
@@ -11,16 +11,24 @@ use crate::call::Binding;
 /// Every reason for which a connection or a call is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DenyReason {
-    /// The path could mean two things to two programs, and a rule depends on it.
+    /// The call's body could mean two things to two programs.
+    AmbiguousCall,
+    /// The path could mean two things to two programs, and a rule or the call depends on it.
     AmbiguousPath,
     /// No audit record can be written.
     AuditUnavailable,
+    /// The rest of a call's body took longer than its limit.
+    CallTimeout,
+    /// The call's body is larger than its limit.
+    CallTooLarge,
     /// The local caller is no user or program that the listener names.
     CallerNotAllowed,
     /// More certificates than a chain may hold.
     ChainTooLong,
     /// `CONNECT` was asked for.
     ConnectMethod,
+    /// The request's body has a coding under which it cannot be read.
+    ContentEncoding,
     /// A revocation list that the chain depends on is out of date or cannot be used.
     CrlUnusable,
     /// The peer has shown hybrid key exchange before and came with classical.
@@ -35,6 +43,8 @@ pub enum DenyReason {
     HeadTimeout,
     /// A head is larger than its limit.
     HeadTooLarge,
+    /// An MCP header does not say what the body says.
+    HeaderMismatch,
     /// A local caller's `Host` is not a loopback name: DNS rebinding.
     HostNotLocal,
     /// Our own SVID is not there yet, or has expired.
@@ -45,6 +55,8 @@ pub enum DenyReason {
     IssuerUntrusted,
     /// What was negotiated is not what the peer's policy asks for.
     KxPolicy,
+    /// The call's body is not what its protocol asks for.
+    MalformedCall,
     /// Head or authority is malformed.
     MalformedRequest,
     /// No group is common with the policy: the peer is classical.
@@ -61,6 +73,8 @@ pub enum DenyReason {
     PeerNotAllowed,
     /// The peer does not hold the key of its SVID.
     PeerSignature,
+    /// The bodies of all calls hold as much memory as they may.
+    ReadingBusy,
     /// The peer's ID may use the listener, but not this route.
     RouteNotAllowed,
     /// No route has this authority.
@@ -110,6 +124,9 @@ pub struct Row {
     pub status: StatusCode,
     /// Status of the gRPC answer (gRPC status codes 0–16).
     pub grpc_status: u8,
+    /// Code of the JSON-RPC error. Those of our own lie outside the range that JSON-RPC 2.0 §5.1 keeps: the HTTP
+    /// status below -31,000, such as -31,403.
+    pub rpc_code: i32,
     /// One sentence for the caller.
     pub message: &'static str,
 }
@@ -121,6 +138,36 @@ const GRPC_UNIMPLEMENTED: u8 = 12;
 const GRPC_UNAVAILABLE: u8 = 14;
 const GRPC_UNAUTHENTICATED: u8 = 16;
 
+/// Names of the gRPC status codes, in their order.
+const GRPC_NAMES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// Whose reasons they are, in errors that name a domain (google.rpc.ErrorInfo).
+const ERROR_DOMAIN: &str = "pqlane";
+
+const OWN_RPC_CODES: i32 = -31_000;
+/// JSON-RPC 2.0 §5.1.
+const RPC_INVALID_REQUEST: i32 = -32_600;
+/// `HeaderMismatch` of MCP 2026-07-28.
+const RPC_HEADER_MISMATCH: i32 = -32_020;
+
 const fn row(
     code: &'static str,
     status: StatusCode,
@@ -131,7 +178,15 @@ const fn row(
         code,
         status,
         grpc_status,
+        rpc_code: OWN_RPC_CODES - status.as_u16() as i32,
         message,
+    }
+}
+
+impl Row {
+    /// The same with a JSON-RPC code that a specification gives to the reason.
+    const fn rpc(self, rpc_code: i32) -> Self {
+        Self { rpc_code, ..self }
     }
 }
 
@@ -142,16 +197,24 @@ impl DenyReason {
     pub const fn row(self) -> Row {
         use StatusCode as S;
         match self {
+            Self::AmbiguousCall => row("ambiguous-call", S::BAD_REQUEST, GRPC_INVALID_ARGUMENT,
+                "the call can be read in more than one way").rpc(RPC_INVALID_REQUEST),
             Self::AmbiguousPath => row("ambiguous-path", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
                 "the path is not in its plain form; routes are matched on the plain form only"),
             Self::AuditUnavailable => row("audit-unavailable", S::SERVICE_UNAVAILABLE, GRPC_UNAVAILABLE,
                 "no audit record can be written, and calls without one are not carried"),
+            Self::CallTimeout => row("call-timeout", S::REQUEST_TIMEOUT, GRPC_UNAVAILABLE,
+                "the body of the call took too long"),
+            Self::CallTooLarge => row("call-too-large", S::PAYLOAD_TOO_LARGE, GRPC_RESOURCE_EXHAUSTED,
+                "the body of the call is too large"),
             Self::CallerNotAllowed => row("caller-not-allowed", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
                 "this user or program may not call through this socket"),
             Self::ChainTooLong => row("chain-too-long", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
                 "the peer's certificate chain is longer than allowed"),
             Self::ConnectMethod => row("connect-method", S::METHOD_NOT_ALLOWED, GRPC_UNIMPLEMENTED,
                 "CONNECT is not carried; send the request itself, in absolute form"),
+            Self::ContentEncoding => row("content-encoding", S::UNSUPPORTED_MEDIA_TYPE, GRPC_UNIMPLEMENTED,
+                "a call must be sent without Content-Encoding"),
             Self::CrlUnusable => row("crl-unusable", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
                 "a revocation list about the peer's issuers is out of date or cannot be used"),
             Self::Downgraded => row("downgraded", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
@@ -166,6 +229,8 @@ impl DenyReason {
                 "the head of the request took too long"),
             Self::HeadTooLarge => row("head-too-large", S::REQUEST_HEADER_FIELDS_TOO_LARGE, GRPC_RESOURCE_EXHAUSTED,
                 "the head of the request is too large"),
+            Self::HeaderMismatch => row("header-mismatch", S::BAD_REQUEST, GRPC_INVALID_ARGUMENT,
+                "an MCP header is missing or differs from the body of the call").rpc(RPC_HEADER_MISMATCH),
             Self::HostNotLocal => row("host-not-local", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
                 "the Host of a local call must be a loopback name or a configured route"),
             Self::IdentityUnavailable => row("identity-unavailable", S::SERVICE_UNAVAILABLE, GRPC_UNAVAILABLE,
@@ -176,6 +241,8 @@ impl DenyReason {
                 "the peer's SVID is not signed by its trust domain"),
             Self::KxPolicy => row("kx-policy", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
                 "the handshake is weaker than this peer's policy asks for"),
+            Self::MalformedCall => row("malformed-call", S::BAD_REQUEST, GRPC_INVALID_ARGUMENT,
+                "the body of the call is not what its protocol asks for").rpc(RPC_INVALID_REQUEST),
             Self::MalformedRequest => row("malformed-request", S::BAD_REQUEST, GRPC_INVALID_ARGUMENT,
                 "the request needs exactly one authority, the same wherever it is given"),
             Self::NoHybridGroup => row("no-hybrid-group", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
@@ -192,6 +259,8 @@ impl DenyReason {
                 "the peer's SPIFFE ID is not allowed here"),
             Self::PeerSignature => row("peer-signature", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
                 "the peer did not prove that it holds the key of its SVID"),
+            Self::ReadingBusy => row("reading-busy", S::SERVICE_UNAVAILABLE, GRPC_RESOURCE_EXHAUSTED,
+                "too many large calls are being read at once"),
             Self::RouteNotAllowed => row("route-not-allowed", S::FORBIDDEN, GRPC_PERMISSION_DENIED,
                 "the caller's SPIFFE ID is not allowed on this route"),
             Self::RouteUnknown => row("route-unknown", S::MISDIRECTED_REQUEST, GRPC_PERMISSION_DENIED,
@@ -266,20 +335,58 @@ impl Denial {
         }
     }
 
-    /// The answer, in the shape the binding's clients read: trailers-only for gRPC, a JSON object otherwise.
-    pub(crate) fn response(&self, binding: Binding) -> Response<LaneBody> {
+    /// The answer, in the shape that clients of the binding read.
+    pub(crate) fn response(&self, reply: &ReplyTo) -> Response<LaneBody> {
         let row = self.reason.row();
-        match binding {
+        match reply.binding {
             Binding::Grpc => grpc(row),
-            Binding::Http => http(row),
+            Binding::Http => in_json(row, in_plain_http(row).to_string()),
+            Binding::HttpJson => in_json(row, in_http_json(row).to_string()),
+            Binding::JsonRpc => in_json(row, in_json_rpc(row, reply.id.as_deref())),
         }
     }
 }
 
-/// A status and a JSON object `{"error":{"code":…,"message":…}}`; no JSON-RPC members, so that no client
-/// takes it for the server's own answer.
-fn http(row: Row) -> Response<LaneBody> {
-    let body = json!({ "error": { "code": row.code, "message": row.message } }).to_string();
+/// Whom an answer of our own is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReplyTo {
+    pub(crate) binding: Binding,
+    /// The id of the JSON-RPC request, as it was written.
+    pub(crate) id: Option<Bytes>,
+}
+
+/// `{"error":{"code":…,"message":…}}`: no protocol's members, so that no client takes it for the server's own answer.
+fn in_plain_http(row: Row) -> Value {
+    json!({ "error": { "code": row.code, "message": row.message } })
+}
+
+/// A `google.rpc.Status`, as A2A's HTTP+JSON binding has it (A2A 1.0 §11.6).
+fn in_http_json(row: Row) -> Value {
+    json!({ "error": {
+        "code": row.status.as_u16(),
+        "status": GRPC_NAMES.get(usize::from(row.grpc_status)),
+        "message": row.message,
+        "details": [{
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": row.code,
+            "domain": ERROR_DOMAIN,
+        }],
+    } })
+}
+
+/// A JSON-RPC error object (JSON-RPC 2.0 §5.1). The id goes back as it was written: it was read as a JSON text, and
+/// numbers of any length stay what they are.
+fn in_json_rpc(row: Row, id: Option<&[u8]>) -> String {
+    let id = id.and_then(|id| str::from_utf8(id).ok()).unwrap_or("null");
+    let error = json!({
+        "code": row.rpc_code,
+        "message": row.message,
+        "data": { "reason": row.code, "domain": ERROR_DOMAIN },
+    });
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+}
+
+fn in_json(row: Row, body: String) -> Response<LaneBody> {
     let mut response = Response::new(LaneBody::from(Bytes::from(body)));
     *response.status_mut() = row.status;
     let headers = response.headers_mut();

@@ -14,8 +14,8 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::body::{Ending, LaneBody, ResponseTap};
-use crate::call::Binding;
-use crate::deny::{Denial, DenyReason};
+use crate::deny::{Denial, DenyReason, ReplyTo};
+use crate::gather::CallBody;
 use crate::guard::PullCause;
 use crate::headers::{self, UpstreamName};
 use crate::pool::{Lease, SendError, Sent, Unsent, Upstream};
@@ -31,8 +31,8 @@ pub(crate) struct Permitted {
     /// The name the upstream sees: its own, or the one the caller asked for.
     pub(crate) name: UpstreamName,
     pub(crate) head: Parts,
-    pub(crate) body: Incoming,
-    pub(crate) binding: Binding,
+    pub(crate) body: CallBody,
+    pub(crate) reply: ReplyTo,
     pub(crate) slot: CallSlot,
     pub(crate) record: OpenCall,
 }
@@ -44,7 +44,7 @@ pub(crate) fn forward(call: Permitted) -> Forwarding {
         name,
         head,
         body,
-        binding,
+        reply,
         slot,
         record,
     } = call;
@@ -58,7 +58,7 @@ pub(crate) fn forward(call: Permitted) -> Forwarding {
         attempt,
         upstream,
         name,
-        binding,
+        reply,
         call: Some((slot, record)),
     }
 }
@@ -68,7 +68,7 @@ pub(crate) struct Forwarding {
     attempt: Attempt,
     upstream: Arc<Upstream>,
     name: UpstreamName,
-    binding: Binding,
+    reply: ReplyTo,
     /// Taken when the call is answered.
     call: Option<(CallSlot, OpenCall)>,
 }
@@ -102,7 +102,7 @@ impl Future for Forwarding {
         };
         Poll::Ready(Ok(match answered {
             Ok((response, lease)) => returned(response, lease, &this.name, slot, record),
-            Err(denial) => refuse(&denial, record, this.binding),
+            Err(denial) => refuse(&denial, record, &this.reply),
         }))
     }
 }
@@ -215,7 +215,7 @@ fn cut_before_its_answer(cause: PullCause) -> DenyReason {
 }
 
 /// Closes a refused call's record and says so to the caller.
-pub(crate) fn refuse(denial: &Denial, record: OpenCall, binding: Binding) -> Response<LaneBody> {
+pub(crate) fn refuse(denial: &Denial, record: OpenCall, reply: &ReplyTo) -> Response<LaneBody> {
     record.deny(denial);
-    denial.response(binding)
+    denial.response(reply)
 }

@@ -1,13 +1,13 @@
 //! The readers of bytes that others choose, for the fuzz targets. Nothing else uses this module.
 
+pub use crate::call::a2a::{Members, Operation, Revision as A2aRevision};
 pub use crate::call::fault::CallFault;
-pub use crate::call::json::{JsonLimits, Kind, Token};
-pub use crate::call::mcp_headers::{Revision, check as check_mcp_headers};
-pub use crate::call::params::{Member, MessageIds, Meta, Params, PushConfig};
-pub use crate::call::rpc::{Message, Rpc, RpcKind, read as read_rpc};
-pub use crate::call::a2a::{Members, Operation, Revision};
 pub use crate::call::grpc::{A2aIds, GrpcCall, GrpcFault};
+pub use crate::call::json::{JsonLimits, Kind, Token};
+pub use crate::call::mcp_headers::{Revision as McpRevision, check as check_mcp_headers};
+pub use crate::call::params::{Member, MessageIds, Meta, Params, PushConfig};
 pub use crate::call::rest::{PathFault, RestCall};
+pub use crate::call::rpc::{Message, Rpc, RpcKind, read as read_rpc};
 pub use crate::pool::settings::{FirstFrame, read_first_frame};
 
 use http::header::{HeaderName, HeaderValue};

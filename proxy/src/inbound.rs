@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::Either;
-use http::Request;
 use http::request::Parts;
 use http::uri::Authority;
 use hyper::body::Incoming;
@@ -13,6 +12,7 @@ use crate::call::Call;
 use crate::deny::{Denial, DenyReason};
 use crate::drain::Drain;
 use crate::forward::{Permitted, forward, refuse};
+use crate::gather::{self, CallBody, GrpcTo, Plan, Room};
 use crate::guard::PullCause;
 use crate::headers::{self, UpstreamName};
 use crate::lane::{Closing, LaneLog};
@@ -24,7 +24,7 @@ use crate::pool::Upstream;
 use crate::record::{CallOrigin, OpenCall};
 use crate::refusals::Refusals;
 use crate::routes::InboundRoutes;
-use crate::serve::{Answer, answer, serve};
+use crate::serve::{Answer, Calls, answer, serve};
 use crate::session::{CallSlot, PeerSide, Session};
 use crate::tls::{Established, TlsRefusal, TlsServer};
 use crate::transport::Socket;
@@ -34,6 +34,27 @@ use crate::transport::Socket;
 pub(crate) enum HostSeen {
     Callers,
     Workloads,
+}
+
+/// The calls of one peer's connection.
+struct InboundCalls {
+    live: Arc<Live<Inbound>>,
+    session: Arc<Session>,
+}
+
+impl Calls for InboundCalls {
+    fn plan(&self, head: &Parts, body: Incoming) -> Plan {
+        let lane = self.live.now();
+        let grpc = match lane.routes.grpc_workload {
+            Some(_) => GrpcTo::ItsOwn,
+            None => GrpcTo::TheSame,
+        };
+        gather::plan(head, body, grpc, &lane.room, &lane.limits)
+    }
+
+    fn call(&self, head: Parts, body: Result<CallBody, DenyReason>) -> Answer {
+        self.live.now().call(&self.session, head, body)
+    }
 }
 
 /// One inbound listener, as configuration, identity and deny-list have it at one time.
@@ -48,6 +69,7 @@ pub(crate) struct Inbound {
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) metrics: Arc<ListenerMetrics>,
     pub(crate) limits: Limits,
+    pub(crate) room: Room,
 }
 
 impl Inbound {
@@ -70,27 +92,35 @@ impl Inbound {
         let (limits, metrics) = (lane.limits.clone(), Arc::clone(&lane.metrics));
         // Keys, tickets and rules of the handshake are not kept for as long as the connection lives.
         drop(lane);
-        let of = Arc::clone(&session);
-        let call = move |request| live.now().call(&of, request);
+        let calls = InboundCalls {
+            live,
+            session: Arc::clone(&session),
+        };
         Box::pin(serve(
-            version, stream, &session, &limits, &metrics, drain, call,
+            version, stream, &session, &limits, &metrics, drain, calls,
         ))
         .await;
         drop((closing, accepted.place));
     }
 
     /// One call: read, on record, permitted, introduced to the workload, forwarded.
-    fn call(&self, session: &Session, request: Request<Incoming>) -> Answer {
-        let (mut head, body) = request.into_parts();
-        let call = Call::read_head(&head);
-        let binding = call.binding;
+    fn call(
+        &self,
+        session: &Session,
+        mut head: Parts,
+        body: Result<CallBody, DenyReason>,
+    ) -> Answer {
+        let call = Call::read(&head, &body, &self.limits);
+        let reply = call.reply_to(&body);
         let record = match self.open_record(session, &call) {
             Ok(record) => record,
-            Err(reason) => return answer(Denial::from(reason).response(binding)),
+            Err(reason) => return answer(Denial::from(reason).response(&reply)),
         };
-        let (slot, upstream, asked_for) = match self.admit(session, &head, &call) {
-            Ok(admitted) => admitted,
-            Err(denial) => return answer(refuse(&denial, record, binding)),
+        let admitted = self.admit(session, &head, &call);
+        let ((slot, upstream, asked_for), body) = match (admitted, body) {
+            (Ok(admitted), Ok(body)) => (admitted, body),
+            (Err(denial), _) => return answer(refuse(&denial, record, &reply)),
+            (Ok(_), Err(reason)) => return answer(refuse(&reason.into(), record, &reply)),
         };
         // First what the caller nominates, then what we set: it cannot take that away.
         headers::strip_hop_by_hop(&mut head.headers);
@@ -107,7 +137,7 @@ impl Inbound {
             name,
             head,
             body,
-            binding,
+            reply,
             slot,
             record,
         }))
@@ -196,6 +226,7 @@ impl Inbound {
         let asked_for = headers::authority_of(head)?;
         let peer = session.peer().map(|peer| peer.lane.identity.spiffe_id());
         let upstream = self.routes.permit(peer, call)?;
+        call.is_clear()?;
         Ok((slot, Arc::clone(upstream), asked_for))
     }
 

@@ -20,6 +20,7 @@ mod lifetime;
 mod session;
 
 mod call;
+mod gather;
 
 mod routes;
 

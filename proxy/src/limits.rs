@@ -71,6 +71,19 @@ pub struct Limits {
     #[serde(with = "seconds", rename = "upstream_idle_seconds")]
     #[schemars(with = "u32")]
     pub upstream_idle: Duration,
+    /// Length of a call's body, which is read before the call is judged.
+    #[schemars(range(min = 1))]
+    pub call_bytes: usize,
+    /// Depth to which objects and arrays of a call's body may nest.
+    #[schemars(range(min = 8))]
+    pub call_depth: usize,
+    /// How long the rest of a call's body may take once it makes the lane wait.
+    #[serde(with = "seconds", rename = "call_body_seconds")]
+    #[schemars(with = "u32", range(min = 1))]
+    pub call_body: Duration,
+    /// What the bodies of all calls together may hold in memory.
+    #[schemars(range(min = 1))]
+    pub calls_bytes: usize,
     /// Audit records waiting to be written, before new calls are denied.
     #[schemars(range(min = 1))]
     pub audit_queue_records: usize,
@@ -122,6 +135,10 @@ impl Default for Limits {
             upstream_connections: 1_000,
             upstream_idle_connections: 128,
             upstream_idle: Duration::from_secs(4),
+            call_bytes: 4 * 1024 * 1024,
+            call_depth: 64,
+            call_body: Duration::from_secs(60),
+            calls_bytes: 256 * 1024 * 1024,
             audit_queue_records: 8_192,
             drain: Duration::from_secs(20),
             stream_max_age: Duration::from_secs(24 * 3_600),
@@ -159,6 +176,7 @@ impl Limits {
                     limits.verified_chains,
                     limits.ratchet_ids,
                     limits.refusal_sources,
+                    limits.calls_bytes,
                 ),
             )
         };
@@ -192,6 +210,10 @@ impl Limits {
             positive(self.h2_ping_timeout.is_zero(), "h2_ping_timeout_seconds"),
             positive(self.upstream_connect.is_zero(), "upstream_connect_seconds"),
             positive(self.upstream_connections == 0, "upstream_connections"),
+            positive(self.call_bytes == 0, "call_bytes"),
+            (self.call_depth < 8, "call_depth", "8 or more"),
+            positive(self.call_body.is_zero(), "call_body_seconds"),
+            positive(self.calls_bytes == 0, "calls_bytes"),
             positive(self.audit_queue_records == 0, "audit_queue_records"),
             (
                 self.file_watch < Duration::from_millis(20),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::Either;
-use http::Request;
+use http::request::Parts;
 use hyper::body::Incoming;
 use pqlane_certs::spiffe_id::SpiffeId;
 
@@ -13,6 +13,7 @@ use crate::caller::{Assurance, Caller, ProcessRule};
 use crate::deny::{Denial, DenyReason};
 use crate::drain::Drain;
 use crate::forward::{Permitted, forward, refuse};
+use crate::gather::{self, CallBody, GrpcTo, Plan, Room};
 use crate::headers;
 use crate::lane::Direction;
 use crate::limits::Limits;
@@ -21,9 +22,28 @@ use crate::metrics::ListenerMetrics;
 use crate::pool::Upstream;
 use crate::record::{CallOrigin, Line, OpenCall, Recorder};
 use crate::routes::OutboundRoutes;
-use crate::serve::{Answer, answer, serve};
+use crate::serve::{Answer, Calls, answer, serve};
 use crate::session::{CallSlot, Session, Sessions};
 use crate::transport::{Socket, sniff};
+
+/// The calls of one local connection.
+struct OutboundCalls {
+    live: Arc<Live<Outbound>>,
+    session: Arc<Session>,
+    known: Known,
+}
+
+impl Calls for OutboundCalls {
+    fn plan(&self, head: &Parts, body: Incoming) -> Plan {
+        let lane = self.live.now();
+        // What the peer's workload takes a body for is for the peer's sidecar to rule out.
+        gather::plan(head, body, GrpcTo::ItsOwn, &lane.room, &lane.limits)
+    }
+
+    fn call(&self, head: Parts, body: Result<CallBody, DenyReason>) -> Answer {
+        self.live.now().call(&self.session, &self.known, head, body)
+    }
+}
 
 /// One outbound listener, as configuration and identity have it at one time.
 #[derive(Debug)]
@@ -37,6 +57,7 @@ pub(crate) struct Outbound {
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Arc<ListenerMetrics>,
     pub(crate) limits: Limits,
+    pub(crate) room: Room,
 }
 
 /// One logical agent behind an egress.
@@ -143,32 +164,41 @@ impl Outbound {
         let session = lane.session(accepted.source.as_str());
         let (limits, metrics) = (lane.limits.clone(), Arc::clone(&lane.metrics));
         drop(lane);
-        let of = Arc::clone(&session);
-        let call = move |request| live.now().call(&of, &known, request);
+        let calls = OutboundCalls {
+            live,
+            session: Arc::clone(&session),
+            known,
+        };
         Box::pin(serve(
-            version, stream, &session, &limits, &metrics, drain, call,
+            version, stream, &session, &limits, &metrics, drain, calls,
         ))
         .await;
         drop(accepted.place);
     }
 
     /// One call: read, on record, permitted, stripped of claims, forwarded over a lane.
-    fn call(&self, session: &Session, known: &Known, request: Request<Incoming>) -> Answer {
-        let (mut head, body) = request.into_parts();
-        let call = Call::read_head(&head);
-        let binding = call.binding;
+    fn call(
+        &self,
+        session: &Session,
+        known: &Known,
+        mut head: Parts,
+        body: Result<CallBody, DenyReason>,
+    ) -> Answer {
+        let call = Call::read(&head, &body, &self.limits);
+        let reply = call.reply_to(&body);
         let agent = self.agent(known);
         let record = match self.open_record(session, agent, &call) {
             Ok(record) => record,
-            Err(reason) => return answer(Denial::from(reason).response(binding)),
+            Err(reason) => return answer(Denial::from(reason).response(&reply)),
         };
         let slot_and_upstream = match agent {
             Some(agent) => admit(session, agent, &head, &call),
             None => Err(known.refusal()),
         };
-        let (slot, upstream) = match slot_and_upstream {
-            Ok(admitted) => admitted,
-            Err(denial) => return answer(refuse(&denial, record, binding)),
+        let ((slot, upstream), body) = match (slot_and_upstream, body) {
+            (Ok(admitted), Ok(body)) => (admitted, body),
+            (Err(denial), _) => return answer(refuse(&denial, record, &reply)),
+            (Ok(_), Err(reason)) => return answer(refuse(&reason.into(), record, &reply)),
         };
         headers::strip_hop_by_hop(&mut head.headers);
         headers::strip_identity(&mut head.headers);
@@ -177,7 +207,7 @@ impl Outbound {
             upstream,
             head,
             body,
-            binding,
+            reply,
             slot,
             record,
         }))
@@ -234,11 +264,12 @@ impl Outbound {
 fn admit(
     session: &Session,
     agent: &Agent,
-    head: &http::request::Parts,
+    head: &Parts,
     call: &Call<'_>,
 ) -> Result<(CallSlot, Arc<Upstream>), Denial> {
     let slot = session.register()?;
     let authority = headers::authority_of(head)?;
     let upstream = agent.routes.permit(head, call, &authority)?;
+    call.is_clear()?;
     Ok((slot, Arc::clone(upstream)))
 }

@@ -114,8 +114,14 @@ impl Recorder {
             .text("binding", call.binding.as_str())
             .optional("authority", call.authority)
             .optional("revision", call.revision)
-            .optional("operation", call.operation)
-            .optional("target", call.target);
+            .optional("operation", call.operation.as_deref())
+            .optional("target", call.target.as_deref())
+            .optional("task", call.task.as_deref())
+            .optional("context", call.context.as_deref());
+        let line = match call.batch.as_slice() {
+            [] => line,
+            calls => line.texts("calls", calls),
+        };
         self.append(line);
         origin.metrics.calls_open.inc();
         Ok(OpenCall {

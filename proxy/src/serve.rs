@@ -1,11 +1,14 @@
 //! HTTP towards a caller: one connection's requests, until it ends, idles or is drained.
 
 use std::convert::Infallible;
-use std::future::{Future, Ready, poll_fn, ready};
+use std::future::{Future, Ready, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::Either;
+use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -18,6 +21,7 @@ use crate::crew::Tasks;
 use crate::deny::DenyReason;
 use crate::drain::{Drain, Phase};
 use crate::forward::Forwarding;
+use crate::gather::{CallBody, Gather, Plan};
 use crate::guard::PullCause;
 use crate::head_clock::HeadClock;
 use crate::lifetime::Age;
@@ -31,12 +35,67 @@ use crate::transport::HttpVersion;
 /// What a call is answered with: what its upstream says, or a refusal that is there at once.
 pub(crate) type Answer = Either<Forwarding, Ready<Result<Response<LaneBody>, Infallible>>>;
 
-/// An answer that is there at once.
-pub(crate) fn answer(response: Response<LaneBody>) -> Answer {
-    Either::Right(ready(Ok(response)))
+/// Answers the requests of one connection.
+pub(crate) trait Calls: Send + Sync + 'static {
+    /// What is done with a request's body before the call is judged.
+    fn plan(&self, head: &Parts, body: Incoming) -> Plan;
+
+    /// Judges a call and carries it.
+    fn call(&self, head: Parts, body: Result<CallBody, DenyReason>) -> Answer;
 }
 
-/// Serves one connection: `call` answers each request, and answers are written as they come.
+/// A request, and then its answer: what may be a call is read to its end first.
+struct Called<C> {
+    stage: Stage,
+    calls: Arc<C>,
+}
+
+enum Stage {
+    Answered(Answer),
+    Reading(Option<Box<Parts>>, Gather),
+}
+
+impl<C: Calls> Called<C> {
+    fn new(request: Request<Incoming>, calls: &Arc<C>) -> Self {
+        let (head, body) = request.into_parts();
+        let stage = match calls.plan(&head, body) {
+            Plan::Ready(body) => Stage::Answered(calls.call(head, body)),
+            Plan::Read(gather) => Stage::Reading(Some(Box::new(head)), gather),
+        };
+        Self {
+            stage,
+            calls: Arc::clone(calls),
+        }
+    }
+}
+
+impl<C: Calls> Future for Called<C> {
+    type Output = Result<Response<LaneBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.stage {
+                Stage::Answered(answer) => return Pin::new(answer).poll(context),
+                Stage::Reading(head, gather) => {
+                    let body = ready!(Pin::new(gather).poll(context));
+                    let Some(head) = head.take() else {
+                        // Ready once already; hyper does not poll again.
+                        return Poll::Pending;
+                    };
+                    this.stage = Stage::Answered(this.calls.call(*head, body));
+                }
+            }
+        }
+    }
+}
+
+/// An answer that is there at once.
+pub(crate) fn answer(response: Response<LaneBody>) -> Answer {
+    Either::Right(std::future::ready(Ok(response)))
+}
+
+/// Serves one connection: `calls` answers each request, and answers are written as they come.
 pub(crate) async fn serve<S, C>(
     version: HttpVersion,
     stream: S,
@@ -44,12 +103,13 @@ pub(crate) async fn serve<S, C>(
     limits: &Limits,
     metrics: &ListenerMetrics,
     drain: Drain,
-    call: C,
+    calls: C,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    C: Fn(Request<Incoming>) -> Answer,
+    C: Calls,
 {
-    let service = service_fn(call);
+    let calls = Arc::new(calls);
+    let service = service_fn(|request| Called::new(request, &calls));
     match version {
         HttpVersion::H1 => {
             let clock = HeadClock::new(limits.request_head, limits.connection_idle);

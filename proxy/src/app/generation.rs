@@ -258,6 +258,7 @@ impl Builder<'_> {
             refusals: Arc::clone(&shared.refusals),
             metrics: shared.metrics.listener(name),
             limits: self.ingredients.config.limits.clone(),
+            room: shared.room.clone(),
         })
     }
 
@@ -286,6 +287,7 @@ impl Builder<'_> {
             recorder: shared.recorder.clone(),
             metrics: shared.metrics.listener(&listener.name),
             limits: self.ingredients.config.limits.clone(),
+            room: shared.room.clone(),
         })
     }
 

@@ -14,6 +14,7 @@ use super::BuildError;
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::drain::Drain;
+use crate::gather::Room;
 use crate::headers::UpstreamName;
 use crate::lane::{Direction, LaneLog};
 use crate::lifetime::Proofs;
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     pub(super) refusals: Arc<Refusals>,
     pub(super) recorder: Recorder,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) room: Room,
     pub(super) pools: Arc<Pools>,
     /// Last valid second of the own SVID that expires first; 0 before there is one.
     pub(super) svid_not_after: Arc<AtomicU64>,
@@ -74,6 +76,7 @@ impl Shared {
             ratchet: Arc::new(ratchet),
             refusals: Arc::new(Refusals::new(limits.refusal_sources, Arc::clone(&clock))),
             metrics,
+            room: Room::new(limits.calls_bytes),
             pools: Arc::default(),
             svid_not_after: Arc::default(),
             clock,

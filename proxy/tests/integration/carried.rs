@@ -117,7 +117,7 @@ async fn a_grpc_call_crosses_with_its_trailers_both_ways() {
 
     let (hand, body) = held();
     let request = client
-        .request("POST", "/lf.a2a.v1.A2AService/SendMessage")
+        .request("POST", "/example.v1.Chat/Send")
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(body)

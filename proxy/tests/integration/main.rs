@@ -14,6 +14,7 @@ mod access;
 mod admin;
 mod agents;
 mod audit;
+mod calls;
 mod carried;
 mod chains;
 mod cnsa;

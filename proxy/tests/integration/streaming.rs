@@ -120,9 +120,11 @@ async fn a_requests_body_streams() {
     let mut lane = Lane::new().await;
     for mut client in lane.clients().await {
         let (hand, body) = held();
+        hand.send("first").await;
         let request = client.request("POST", "/upload").body(body).unwrap();
         let mut answer = client.send(request).await.into_body();
         let mut held = lane.next().await;
+        expect_bytes(&mut held.request, "first").await;
         for piece in ["one", "two", "three"] {
             hand.send(piece).await;
             expect_bytes(&mut held.request, piece).await;
@@ -237,9 +239,9 @@ async fn an_upload_broken_off_reaches_the_workload_as_broken() {
     for mut client in lane.clients().await {
         let (hand, body) = held();
         let request = client.request("POST", "/upload").body(body).unwrap();
+        hand.send("half").await;
         let call = tokio::spawn(async move { client.try_send(request).await });
         let mut held = lane.next().await;
-        hand.send("half").await;
         expect_bytes(&mut held.request, "half").await;
         hand.abort().await;
         let end = next_bytes(&mut held.request).await;
@@ -352,6 +354,7 @@ async fn a_stream_is_not_cut_for_being_idle() {
         let second = lane.next().await;
         let mut client_three = Client::http2(lane.egress.address()).await;
         let (hand, body) = held();
+        hand.send("first").await;
         let upload = client_three.request("POST", "/three").body(body).unwrap();
         streams.push(client_three.send(upload).await.into_body());
         let mut third = lane.next().await;
@@ -361,6 +364,7 @@ async fn a_stream_is_not_cut_for_being_idle() {
             held.answer.send("after a while").await;
             expect_bytes(stream, "after a while").await;
         }
+        expect_bytes(&mut third.request, "first").await;
         hand.send("up").await;
         expect_bytes(&mut third.request, "up").await;
         first
@@ -480,6 +484,7 @@ async fn an_answer_before_the_requests_end_arrives() {
         Client::http2(egress.address()).await,
     ] {
         let (hand, body) = held();
+        hand.send("first").await;
         let request = client.request("POST", "/upload").body(body).unwrap();
         let mut answer = client.send(request).await;
         assert_eq!(answer.status(), 413);
@@ -489,7 +494,7 @@ async fn an_answer_before_the_requests_end_arrives() {
     let mut client = Client::http1(egress.address()).await;
     let request = client
         .request("POST", "/upload")
-        .body(full(vec![0; 8_000_000]));
+        .body(full(vec![b'x'; 8_000_000]));
     let mut answer = client.send(request.unwrap()).await;
     assert_eq!(answer.status(), 413);
     expect_bytes(answer.body_mut(), "big").await;

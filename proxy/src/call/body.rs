@@ -1,0 +1,275 @@
+//! What a request's body, path and MCP headers say a call is.
+//!
+//! Takes a request whose head is read; adds what the rest of it says, or gives the refusal of a call that could
+//! be read in two ways.
+
+use std::borrow::Cow;
+
+use http::request::Parts;
+
+use super::a2a::{Operation, Revision};
+use super::fault::CallFault;
+use super::grpc::{GrpcCall, GrpcFault};
+use super::json::{JsonLimits, Token};
+use super::mcp_headers;
+use super::params::Params;
+use super::rest::{PathFault, RestCall};
+use super::rpc::{self, Message, Rpc, RpcKind};
+use super::{Binding, Call, Protocol};
+use crate::deny::{Denial, DenyReason};
+use crate::limits::Limits;
+
+impl From<CallFault> for Denial {
+    fn from(fault: CallFault) -> Self {
+        use CallFault as F;
+        let reason = match fault {
+            F::CaseVariant | F::Duplicate => DenyReason::AmbiguousCall,
+            F::HeaderMismatch(_) | F::HeaderRepeated(_) | F::TooManyParamHeaders => {
+                DenyReason::HeaderMismatch
+            }
+            F::BadId
+            | F::BadMessage
+            | F::BadVersion
+            | F::BatchEmpty
+            | F::BatchNested
+            | F::BatchNotAllowed
+            | F::BatchTooLong
+            | F::NotAnObject
+            | F::NotJson { .. }
+            | F::NotUtf8
+            | F::TooDeep
+            | F::TooManyMembers
+            | F::TooManyReferences
+            | F::WrongType => DenyReason::MalformedCall,
+        };
+        Self::with_detail(reason, fault.to_string())
+    }
+}
+
+impl From<GrpcFault> for Denial {
+    fn from(fault: GrpcFault) -> Self {
+        let reason = match fault {
+            GrpcFault::FieldTwice | GrpcFault::IdsDiffer => DenyReason::AmbiguousCall,
+            _ => DenyReason::MalformedCall,
+        };
+        Self::with_detail(reason, fault.to_string())
+    }
+}
+
+impl From<PathFault> for Denial {
+    fn from(fault: PathFault) -> Self {
+        Self::with_detail(DenyReason::AmbiguousPath, fault.to_string())
+    }
+}
+
+fn ambiguous(detail: &str) -> Denial {
+    Denial::with_detail(DenyReason::AmbiguousCall, detail)
+}
+
+impl<'a> Call<'a> {
+    /// Reads a call whose body passes unread, or that has none.
+    pub(super) fn read_passing(&mut self, head: &'a Parts) -> Result<(), Denial> {
+        match self.binding {
+            Binding::Grpc => Ok(()),
+            Binding::Http | Binding::HttpJson | Binding::JsonRpc => {
+                self.read_path(head)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads a call whose body is there.
+    pub(super) fn read_whole(
+        &mut self,
+        head: &'a Parts,
+        body: &'a [u8],
+        limits: &Limits,
+    ) -> Result<(), Denial> {
+        if self.binding == Binding::Grpc
+            && let Some(call) = GrpcCall::read(head.uri.path(), body)?
+        {
+            self.is_a2a(call.revision, call.operation);
+            self.task = call.ids.task.map(Cow::Borrowed);
+            self.context = call.ids.context.map(Cow::Borrowed);
+            return Ok(());
+        }
+        let bounds = JsonLimits {
+            depth: limits.call_depth,
+            ..JsonLimits::default()
+        };
+        match self.read_path(head)? {
+            Some(_) => self.read_parameters(body, &bounds),
+            None if body.is_empty() => Ok(()),
+            None => self.read_rpc(head, body, &bounds),
+        }
+    }
+
+    fn is_a2a(&mut self, revision: Revision, operation: Operation) {
+        self.protocol = Protocol::A2a;
+        // The header is the caller's word; the shape of the call is what it is carried out by.
+        self.revision = Some(revision.as_str());
+        self.operation = Some(operation.as_str().into());
+    }
+
+    /// A2A's HTTP+JSON binding: method and path.
+    fn read_path(&mut self, head: &'a Parts) -> Result<Option<Operation>, Denial> {
+        let uri = &head.uri;
+        let Some(call) = RestCall::read(head.method.as_str(), uri.path(), uri.query())? else {
+            return Ok(None);
+        };
+        self.protocol = Protocol::A2a;
+        self.binding = Binding::HttpJson;
+        self.revision = call.revision.map(Revision::as_str).or(self.revision);
+        self.operation = Some(call.operation.as_str().into());
+        self.task = call.task;
+        self.context = call.context;
+        Ok(Some(call.operation))
+    }
+
+    /// A2A's HTTP+JSON binding: the body.
+    fn read_parameters(&mut self, body: &'a [u8], bounds: &JsonLimits) -> Result<(), Denial> {
+        let params = Params::of_body(body, bounds)?;
+        if !body.is_empty() && !matches!(rpc::read(body, bounds)?, Message::Other) {
+            return Err(ambiguous(
+                "a JSON-RPC message on a path of the HTTP+JSON binding",
+            ));
+        }
+        let (task, context) = match params.message.object()? {
+            Some(message) => (message.task_id, message.context_id),
+            None => (params.task_id, params.context_id),
+        };
+        let task = text(task)?;
+        match (&self.task, task) {
+            (Some(path), Some(body)) if *path != body => {
+                return Err(ambiguous("path and body name different tasks"));
+            }
+            (None, task) => self.task = task,
+            (Some(_), _) => {}
+        }
+        self.context = text(context)?.or_else(|| self.context.take());
+        Ok(())
+    }
+
+    fn read_rpc(
+        &mut self,
+        head: &'a Parts,
+        body: &'a [u8],
+        bounds: &JsonLimits,
+    ) -> Result<(), Denial> {
+        self.binding = Binding::JsonRpc;
+        let message = rpc::read(body, bounds)?;
+        if let Message::One(rpc) = &message {
+            self.id = rpc.id.map(Token::as_str);
+            if let Some((revision, operation)) = a2a_operation(rpc)? {
+                self.is_a2a(revision, operation);
+                return self.read_a2a(&rpc.params, revision, operation);
+            }
+        }
+        if message
+            .messages()
+            .iter()
+            .any(|rpc| matches!(a2a_operation(rpc), Ok(Some(_))))
+        {
+            return Err(CallFault::BatchNotAllowed.into());
+        }
+        self.read_mcp(head, message)
+    }
+
+    fn read_mcp(&mut self, head: &'a Parts, message: Message<'a>) -> Result<(), Denial> {
+        let said = mcp_headers::check(&head.headers, &message)?;
+        match message {
+            Message::Other => self.binding = Binding::Http,
+            Message::Batch(batch) => {
+                self.protocol = Protocol::Mcp;
+                self.operation = Some("batch".into());
+                for rpc in &batch {
+                    let target = rpc.mcp_target()?;
+                    let method = rpc.method.as_deref().unwrap_or(RESPONSE);
+                    self.batch.push(match target {
+                        Some(target) => format!("{method} {target}"),
+                        None => method.to_owned(),
+                    });
+                }
+            }
+            Message::One(rpc) => {
+                let is_mcp = rpc.kind == RpcKind::Response
+                    || rpc.method.as_deref().is_some_and(is_mcp_method);
+                if is_mcp {
+                    self.protocol = Protocol::Mcp;
+                    self.task = match rpc.method.as_deref() {
+                        Some(method) if method.starts_with("tasks/") => text(rpc.params.task_id)?,
+                        _ => None,
+                    };
+                }
+                self.target = rpc.mcp_target()?.filter(|_| self.task.is_none());
+                self.operation = Some(rpc.method.unwrap_or(RESPONSE.into()));
+            }
+        }
+        if self.protocol == Protocol::Mcp {
+            self.revision = match said {
+                mcp_headers::Revision::BodyOnly(revision) => revision,
+                mcp_headers::Revision::Mirrored(revision) => Some(revision),
+            };
+        }
+        Ok(())
+    }
+
+    /// A2A's JSON-RPC binding.
+    fn read_a2a(
+        &mut self,
+        params: &Params<'a>,
+        revision: Revision,
+        operation: Operation,
+    ) -> Result<(), Denial> {
+        if let Some(members) = operation.task_members(revision) {
+            self.task = text(match members {
+                ["id"] => params.id,
+                ["taskId"] => params.task_id,
+                _ => params.message.object()?.and_then(|message| message.task_id),
+            })?;
+        }
+        self.context = text(match params.message.object()? {
+            Some(message) => message.context_id,
+            None => params.context_id,
+        })?;
+        Ok(())
+    }
+}
+
+/// What a client sends back to a server that asked it something.
+const RESPONSE: &str = "response";
+
+/// The A2A operation that a message asks for.
+///
+/// MCP 2025-11-25 and A2A 0.3 both have `tasks/get` and `tasks/cancel`; the first names the task by `taskId`, the
+/// second by `id`. No header tells them apart, since the caller chooses headers.
+fn a2a_operation(rpc: &Rpc<'_>) -> Result<Option<(Revision, Operation)>, Denial> {
+    let Some(method) = rpc.method.as_deref() else {
+        return Ok(None);
+    };
+    if matches!(method, "tasks/get" | "tasks/cancel") {
+        match (rpc.params.id, rpc.params.task_id) {
+            (Some(_), Some(_)) => {
+                return Err(ambiguous("a task named as MCP does and as A2A does"));
+            }
+            (Some(_), None) => {}
+            (None, _) => return Ok(None),
+        }
+    }
+    Ok(Operation::from_json_rpc(method))
+}
+
+/// Whether a method is of MCP, in any of its revisions: its names are lower case, and those with a slash are its
+/// alone once A2A's are taken out.
+fn is_mcp_method(method: &str) -> bool {
+    matches!(method, "initialize" | "ping") || method.contains('/')
+}
+
+fn text<'a>(token: Option<Token<'a>>) -> Result<Option<Cow<'a, str>>, CallFault> {
+    let text = token.map(Token::string).transpose()?;
+    // ProtoJSON does not tell an empty string from a member that is absent.
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use bytes::Bytes;
+use http::Request;
+use serde_json::json;
+
+use super::*;
+use crate::gather::{CallBody, Hold, Room, Whole};
+
+fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> Parts {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap().into_parts().0
+}
+
+fn whole(body: impl Into<Bytes>) -> Result<CallBody, DenyReason> {
+    Ok(CallBody::Whole(Whole {
+        bytes: body.into(),
+        trailers: None,
+        hold: Hold::none(&Room::new(1)),
+    }))
+}
+
+/// Protocol, operation, target and task of a call that is clear; or why it is not.
+type Said = (Protocol, String, String, String);
+
+fn read(head: &Parts, body: &str) -> Result<Said, DenyReason> {
+    let body = whole(body.to_owned());
+    let call = Call::read(head, &body, &Limits::default());
+    call.is_clear().map_err(|denial| denial.reason)?;
+    let text = |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or_default().to_owned();
+    Ok((
+        call.protocol,
+        text(&call.operation),
+        text(&call.target),
+        text(&call.task),
+    ))
+}
+
+fn said(protocol: Protocol, operation: &str, target: &str, task: &str) -> Said {
+    (protocol, operation.into(), target.into(), task.into())
+}
+
+fn rpc(method: &str, params: serde_json::Value) -> String {
+    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string()
+}
+
+#[test]
+fn headers_have_no_say_in_which_protocol_a_body_is_of() {
+    let claims = [
+        ("a2a-version", "1.0"),
+        ("mcp-protocol-version", "2025-06-18"),
+        ("mcp-session-id", "s"),
+    ];
+    for claim in claims {
+        let head = head("POST", "/", &[claim]);
+        assert_eq!(
+            read(&head, &rpc("tools/call", json!({ "name": "echo" }))).unwrap(),
+            said(Protocol::Mcp, "tools/call", "echo", ""),
+        );
+        assert_eq!(
+            read(&head, &rpc("GetTask", json!({ "id": "t" }))).unwrap(),
+            said(Protocol::A2a, "GetTask", "", "t"),
+        );
+    }
+}
+
+#[test]
+fn methods_that_mcp_and_a2a_share_are_told_apart_by_how_they_name_the_task() {
+    let head = head("POST", "/", &[("mcp-session-id", "s")]);
+    for method in ["tasks/get", "tasks/cancel"] {
+        let a2a = read(&head, &rpc(method, json!({ "id": "t" }))).unwrap();
+        assert_eq!((a2a.0, a2a.3.as_str()), (Protocol::A2a, "t"));
+        let mcp = read(&head, &rpc(method, json!({ "taskId": "t" }))).unwrap();
+        assert_eq!(mcp, said(Protocol::Mcp, method, "", "t"));
+        let both = read(&head, &rpc(method, json!({ "id": "t", "taskId": "t" })));
+        assert_eq!(both, Err(DenyReason::AmbiguousCall));
+    }
+}
+
+#[test]
+fn a_batch_is_of_mcp_alone() {
+    let plain = head("POST", "/", &[]);
+    let (ping, send) = (rpc("ping", json!({})), rpc("message/send", json!({})));
+    let batch = read(&plain, &format!("[{ping},{ping}]")).unwrap();
+    assert_eq!(batch.1, "batch");
+    let mixed = read(&plain, &format!("[{ping},{send}]"));
+    assert_eq!(mixed, Err(DenyReason::MalformedCall));
+    let later = head("POST", "/", &[("mcp-protocol-version", "2025-06-18")]);
+    let refused = read(&later, &format!("[{ping}]"));
+    assert_eq!(refused, Err(DenyReason::MalformedCall));
+}
+
+#[test]
+fn path_and_body_of_the_http_json_binding_name_one_task() {
+    let cancel = head("POST", "/tasks/t-1:cancel", &[]);
+    assert_eq!(
+        read(&cancel, "").unwrap(),
+        said(Protocol::A2a, "CancelTask", "", "t-1")
+    );
+    let same = json!({ "taskId": "t-1" }).to_string();
+    assert_eq!(read(&cancel, &same).unwrap().3, "t-1");
+    for other in [
+        json!({ "taskId": "t-2" }),
+        json!({ "task_id": "t-2" }),
+        json!({ "message": { "taskId": "t-2" } }),
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {} }),
+    ] {
+        let refused = read(&cancel, &other.to_string());
+        assert_eq!(refused, Err(DenyReason::AmbiguousCall), "{other}");
+    }
+}
+
+#[test]
+fn an_agents_card_and_plain_json_are_no_calls() {
+    let card = head("GET", "/.well-known/agent-card.json", &[]);
+    assert_eq!(read(&card, "").unwrap().1, "GetAgentCard");
+    let plain = head("POST", "/token", &[]);
+    let read = read(&plain, &json!({ "grant": "code" }).to_string()).unwrap();
+    assert_eq!(read, said(Protocol::Http, "", "", ""));
+}
