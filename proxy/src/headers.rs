@@ -9,6 +9,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Uri, Version};
 
 use crate::deny::DenyReason;
+use crate::tls::hex;
 
 /// `X-Forwarded-Client-Cert`, in Envoy's format.
 pub(crate) const XFCC: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -236,12 +237,7 @@ pub(crate) fn returned(head: &mut http::response::Parts, upstream: &UpstreamName
 
 /// `By=…;Hash=…;URI=…` for one peer: Envoy's `x-forwarded-client-cert` of a single hop.
 pub(crate) fn xfcc(local: &str, peer: &str, leaf_thumbprint: &[u8; 32]) -> Option<HeaderValue> {
-    use std::fmt::Write;
-    let mut value = format!("By={local};Hash=");
-    for byte in leaf_thumbprint {
-        let _ = write!(value, "{byte:02x}");
-    }
-    let _ = write!(value, ";URI={peer}");
+    let value = format!("By={local};Hash={};URI={peer}", hex(leaf_thumbprint));
     HeaderValue::from_str(&value).ok()
 }
 

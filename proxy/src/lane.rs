@@ -12,7 +12,7 @@ use crate::deny::{Denial, DenyReason};
 use crate::metrics::Metrics;
 use crate::record::{Line, Recorder};
 use crate::session::Sessions;
-use crate::tls::{Established, LanePeer, TlsRefusal};
+use crate::tls::{Established, LanePeer, TlsRefusal, hex};
 use crate::transport::HttpVersion;
 
 /// Which way a lane connection goes, seen from the local workload.
@@ -39,6 +39,10 @@ pub(crate) struct LaneLog {
     pub(crate) name: Arc<str>,
     /// Own SPIFFE ID.
     pub(crate) local: SpiffeId,
+    /// SHA-256 of our leaf.
+    pub(crate) leaf: [u8; 32],
+    /// Number of the rules by which its connections are judged when they open.
+    pub(crate) epoch: u64,
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sessions: Arc<Sessions>,
@@ -167,10 +171,17 @@ impl LaneLog {
         let micros = u64::try_from(summary.duration.as_micros()).unwrap_or(u64::MAX);
         Line::new("connection.open")
             .connection(id)
+            .text("channel", &established.channel.to_string())
+            .number("epoch", self.epoch)
             .text("direction", self.direction.as_str())
             .text("listener", &self.name)
             .text("local", self.local.as_str())
             .text("peer", established.peer.identity.spiffe_id().as_str())
+            .text("local_leaf", &hex(&self.leaf))
+            .text(
+                "peer_leaf",
+                &hex(established.peer.identity.leaf_thumbprint()),
+            )
             .number(
                 "peer_svid_expires",
                 established.peer.identity.not_after().as_secs(),

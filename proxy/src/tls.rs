@@ -4,6 +4,7 @@
 //! group is one that this very peer may use, and the peer has not fallen back behind what it showed before.
 //! Nothing of the peer's requests is read before that.
 
+mod channel;
 mod client;
 mod refusal;
 mod server;
@@ -38,6 +39,7 @@ use crate::limits::Limits;
 use crate::peer_policy::PeerPolicies;
 use crate::ratchet::{Downgrade, Offered, OnDowngrade, Ratchet, Turn};
 use crate::transport::{HttpVersion, Metered};
+pub(crate) use channel::{Channel, hex};
 pub(crate) use client::TlsClient;
 pub(crate) use refusal::TlsRefusal;
 use refusal::refused_peer;
@@ -55,6 +57,8 @@ pub(crate) struct Established<S> {
     pub(crate) peer: LanePeer,
     /// What was negotiated.
     pub(crate) summary: HandshakeSummary,
+    /// The connection's name at both ends.
+    pub(crate) channel: Channel,
     /// What ALPN settled.
     pub(crate) version: HttpVersion,
     /// What the client offered, where we are the server.
@@ -159,18 +163,22 @@ impl TlsSide {
                     Denial::with_detail(DenyReason::TlsProtocol, wrong.to_string()).into()
                 })
                 .and_then(|summary| {
+                    let channel = Channel::of(&stream).map_err(|wrong| {
+                        Denial::with_detail(DenyReason::TlsProtocol, wrong.to_string())
+                    })?;
                     let (peer, alarm) = self.admit(side, connection, &summary, hello.as_deref())?;
-                    Ok((summary, peer, alarm))
+                    Ok((summary, channel, peer, alarm))
                 });
         let version = match connection.alpn_protocol() {
             Some(b"h2") => HttpVersion::H2,
             _ => HttpVersion::H1,
         };
         match judged {
-            Ok((summary, peer, alarm)) => Ok(Established {
+            Ok((summary, channel, peer, alarm)) => Ok(Established {
                 stream,
                 peer,
                 summary,
+                channel,
                 version,
                 hello,
                 alarm,

@@ -230,7 +230,9 @@ impl Builder<'_> {
             paths,
         } = listener;
         let own = self.svid(identity)?;
-        let local = own.id().clone();
+        let lane = self
+            .shared
+            .lane_log(Direction::Inbound, name.clone(), &own, self.epoch);
         let side = self.tls_side(own, kx, allow, &self.shared.handshakes_in)?;
         let shared = self.shared;
         let routes = InboundRoutes {
@@ -254,7 +256,7 @@ impl Builder<'_> {
                 true => HostSeen::Callers,
                 false => HostSeen::Workloads,
             },
-            lane: Arc::new(shared.lane_log(Direction::Inbound, name.clone(), &local)),
+            lane: Arc::new(lane),
             refusals: Arc::clone(&shared.refusals),
             metrics: shared.metrics.listener(name),
             limits: self.ingredients.config.limits.clone(),

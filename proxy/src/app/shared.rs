@@ -7,6 +7,7 @@ use pqlane_certs::bundle::TrustBundles;
 use pqlane_certs::clock::Clock;
 use pqlane_certs::revocation::DenyList;
 use pqlane_certs::spiffe_id::SpiffeId;
+use pqlane_certs::svid::X509Svid;
 use pqlane_certs::verifier::ChainCache;
 use tokio::sync::Semaphore;
 
@@ -83,11 +84,19 @@ impl Shared {
         })
     }
 
-    pub(super) fn lane_log(&self, direction: Direction, name: String, local: &SpiffeId) -> LaneLog {
+    pub(super) fn lane_log(
+        &self,
+        direction: Direction,
+        name: String,
+        local: &X509Svid,
+        epoch: u64,
+    ) -> LaneLog {
         LaneLog {
             direction,
             name: name.into(),
-            local: local.clone(),
+            local: local.id().clone(),
+            leaf: local.leaf().thumbprint(),
+            epoch,
             recorder: self.recorder.clone(),
             metrics: Arc::clone(&self.metrics),
             sessions: Arc::clone(&self.sessions),

@@ -14,6 +14,8 @@ use crate::support::http::{
 };
 use crate::support::world::{AGENT, MCP, World, id};
 
+const PING: &str = r#"{ "jsonrpc":"2.0", "id":1, "method":"ping" }"#;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_crosses_both_sidecars_whole() {
     let world = World::new();
@@ -28,7 +30,7 @@ async fn a_call_crosses_both_sidecars_whole() {
         .header("accept", "application/json, text/event-stream")
         .header("x-twice", "one")
         .header("x-twice", "two")
-        .body(full("{\"jsonrpc\":\"2.0\"}"))
+        .body(full(PING))
         .unwrap();
     let answer = client.call(request).await;
 
@@ -47,7 +49,7 @@ async fn a_call_crosses_both_sidecars_whole() {
     );
     assert_eq!(seen.values("x-twice"), ["one", "two"]);
     assert_eq!(seen.values("host"), [workload.address.to_string()]);
-    assert_eq!(seen.body, "{\"jsonrpc\":\"2.0\"}");
+    assert_eq!(seen.body, PING);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -442,4 +444,27 @@ async fn a_connection_that_was_opened_is_closed_on_record() {
     drop(client);
     let closed = ingress.records.event("connection.close").await;
     assert_eq!(closed["connection"], opened["connection"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_has_one_name_on_record_at_both_ends() {
+    let world = World::new();
+    let workload = Workload::ok().await;
+    let ingress = world.ingress(workload.address).await;
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let egress = world.egress(ingress.address()).await;
+        let mut client = Client::http1(egress.address()).await;
+        assert_eq!(client.get("/mcp").await.body, "ok");
+        let ours = egress.records.event("connection.open").await;
+        let is_same = |record: &serde_json::Value| {
+            record["event"] == "connection.open" && record["channel"] == ours["channel"]
+        };
+        let theirs = ingress.records.find("the same connection", is_same).await;
+        assert_eq!(ours["local_leaf"], theirs["peer_leaf"]);
+        assert_eq!(ours["peer_leaf"], theirs["local_leaf"]);
+        names.push(ours["channel"].clone());
+    }
+    assert_eq!(names[0].as_str().unwrap().len(), 64);
+    assert_ne!(names[0], names[1]);
 }

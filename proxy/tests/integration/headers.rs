@@ -303,6 +303,10 @@ const END_TO_END: [(&str, &str); 22] = [
     ("x_unknown_underscore", "1"),
 ];
 
+/// The call that these headers speak of.
+const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"é","arguments":{"region":"eu"},
+    "_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn end_to_end_headers_pass_untouched() {
     let world = World::new();
@@ -318,7 +322,7 @@ async fn end_to_end_headers_pass_untouched() {
             request = request.header(name, value);
         }
         let latin = HeaderValue::from_bytes(b"caf\xe9").unwrap();
-        let request = request.header("x-latin", latin).body(full("{}")).unwrap();
+        let request = request.header("x-latin", latin).body(full(CALL)).unwrap();
         client.call(request).await;
         let seen = next_seen(&mut calls).await;
         for (name, value) in END_TO_END {

@@ -83,6 +83,7 @@ fn source(module: &str) -> &'static str {
         "access" => include_str!("access.rs"),
         "agents" => include_str!("agents.rs"),
         "audit" => include_str!("audit.rs"),
+        "calls" => include_str!("calls.rs"),
         "drain" => include_str!("drain.rs"),
         "hostile" => include_str!("hostile.rs"),
         "kx" => include_str!("kx.rs"),

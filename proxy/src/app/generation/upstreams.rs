@@ -64,7 +64,7 @@ impl Builder<'_> {
             tls: TlsClient::new(side, self.ingredients.config.resumption)?,
             log: self
                 .shared
-                .lane_log(Direction::Outbound, label.clone(), own.id()),
+                .lane_log(Direction::Outbound, label.clone(), own, self.epoch),
             key: LaneKey {
                 local: own.id().clone(),
                 leaf: own.leaf().thumbprint(),
