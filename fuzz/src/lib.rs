@@ -17,6 +17,7 @@ pub mod head;
 pub mod leaf;
 pub mod path;
 pub mod peer_chain;
+pub mod sealed_id;
 pub mod spiffe_id;
 pub mod svid_pem;
 pub mod workload_api;
@@ -52,7 +53,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     target("bundle_pem", bundle_pem::run),
     target("client_hello", client_hello::run),
     target("config", config::run),
@@ -63,6 +64,7 @@ pub const TARGETS: [Target; 13] = [
     target("leaf", leaf::run),
     target("path", path::run),
     target("peer_chain", peer_chain::run),
+    target("sealed_id", sealed_id::run),
     target("spiffe_id", spiffe_id::run),
     target("svid_pem", svid_pem::run),
     target("workload_api", workload_api::run),

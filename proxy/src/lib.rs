@@ -34,6 +34,8 @@ mod guard;
 mod lane;
 mod record;
 
+pub mod seal;
+
 mod crew;
 mod head_clock;
 mod inbound;
