@@ -5,6 +5,7 @@ mod deny_list;
 mod generation;
 mod listeners;
 mod reload;
+mod sealing;
 mod shared;
 
 use std::future::Future;
@@ -27,11 +28,14 @@ use crate::guard::PullCause;
 use crate::identity::Feed;
 use crate::ratchet::RatchetError;
 use crate::record::{Flushed, RecordError, Sink};
+use crate::seal::{KeyFileError, Keyring, KeyringError};
 use changes::Changes;
 use deny_list::{DenyListError, load_deny_list};
 use generation::{Generation, Ingredients};
 use listeners::{BoundListener, Listeners, Wanted, bind, serve_admin};
 use reload::Reloader;
+pub(crate) use sealing::SEALING_KEYS_FILE;
+use sealing::load_keyring;
 pub(crate) use shared::RATCHET_FILE;
 use shared::Shared;
 
@@ -70,6 +74,12 @@ pub enum BuildError {
     /// Records.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The keys for ids that leave sealed.
+    #[error("no usable sealing keys")]
+    Sealing(#[from] KeyFileError),
+    /// They cannot be put to use.
+    #[error("sealing keys")]
+    SealingKeys(#[from] KeyringError),
     /// A configuration that TLS cannot use.
     #[error("TLS")]
     Tls(#[from] rustls::Error),
@@ -88,6 +98,7 @@ pub struct App {
     shared: Shared,
     changes: Changes,
     denied: Arc<DenyList>,
+    keyring: Arc<Keyring>,
     /// What there is at once; an API is asked later.
     first: Option<(Arc<Material>, Generation)>,
 }
@@ -105,6 +116,7 @@ impl App {
         // Watched first: a change while it is read is seen afterwards.
         let changes = Changes::of(&config, feed);
         let denied = Arc::new(load_deny_list(config.deny_list.as_deref())?);
+        let keyring = load_keyring(&config, &shared)?;
         let first = match material {
             None => None,
             Some(material) => {
@@ -114,6 +126,7 @@ impl App {
                     config: config.clone(),
                     material: Arc::clone(&material),
                     denied: Arc::clone(&denied),
+                    keyring: Arc::clone(&keyring),
                     known: Vec::new(),
                 };
                 let generation = Generation::build(&shared, &ingredients, reload::FIRST_EPOCH)?;
@@ -125,6 +138,7 @@ impl App {
             shared,
             changes,
             denied,
+            keyring,
             first,
         })
     }
@@ -147,6 +161,7 @@ impl App {
     /// # Errors
     /// [`BuildError::Bind`] for the first address that cannot be bound.
     pub async fn bind(self) -> Result<Bound, BuildError> {
+        sealing::warn_of(&self.config);
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for wanted in Wanted::of(&self.config) {
@@ -228,6 +243,7 @@ impl Bound {
             shared,
             mut changes,
             denied,
+            keyring,
             first,
         } = app;
         let limits = config.limits.clone();
@@ -238,7 +254,8 @@ impl Bound {
         }
         let (listeners, mut all_ended) = Listeners::new();
         changes.hangups = hangups;
-        let mut reloader = Reloader::new(config, shared.clone(), denied, listeners, changes);
+        let rules = (denied, keyring);
+        let mut reloader = Reloader::new(config, shared.clone(), rules, listeners, changes);
         tokio::select! {
             () = stop => {}
             never = reloader.run(first, bound) => match never {},

@@ -114,11 +114,15 @@ impl CommandError {
                 | BuildError::Kx(_)
                 | BuildError::NoSuchIdentity(_)
                 | BuildError::NotCnsa(_)
+                | BuildError::Sealing(_)
                 | BuildError::Tls(_),
             ) => ExitCode::from(2),
             Self::Authority(_)
             | Self::Build(
-                BuildError::Bind { .. } | BuildError::Ratchet(_) | BuildError::Record(_),
+                BuildError::Bind { .. }
+                | BuildError::Ratchet(_)
+                | BuildError::Record(_)
+                | BuildError::SealingKeys(_),
             )
             | Self::Ratchet(_)
             | Self::Runtime(_) => ExitCode::FAILURE,

@@ -49,6 +49,8 @@ pub struct Config {
     pub(crate) ratchet: OnDowngrade,
     pub(crate) resumption: Resumption,
     pub(crate) deny_list: Option<PathBuf>,
+    /// Master keys for ids that leave sealed.
+    pub(crate) sealing_keys: Option<PathBuf>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) audit: Sink,
     pub(crate) on_audit_failure: OnFailure,
@@ -75,9 +77,19 @@ pub(crate) struct InboundConfig {
     pub(crate) kx: PeerPolicies,
     pub(crate) workload: WorkloadAddress,
     pub(crate) grpc_workload: Option<WorkloadAddress>,
+    pub(crate) session_ids: SessionIds,
     pub(crate) allow: AllowList,
     pub(crate) preserve_host: bool,
     pub(crate) paths: Vec<(String, AllowList)>,
+}
+
+/// What happens to MCP session ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SessionIds {
+    /// They pass as the workload gave them.
+    Pass,
+    /// They leave sealed; with the workloads, by name, that hold sessions beside the listener's own.
+    Seal(Vec<(String, WorkloadAddress)>),
 }
 
 /// One outbound listener.
@@ -165,6 +177,7 @@ impl Config {
             trust,
             tls,
             revocation,
+            sealing,
             state_dir,
             audit,
             admin,
@@ -199,6 +212,7 @@ impl Config {
             ratchet,
             resumption,
             deny_list: revocation.deny_list.map(|path| origin.resolve(path)),
+            sealing_keys: sealing.keys.map(|path| origin.resolve(path)),
             state_dir: state_dir.map(|path| origin.resolve(path)),
             audit: match audit.to {
                 AuditTarget::Stdout => Sink::Stdout,

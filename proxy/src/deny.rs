@@ -79,6 +79,10 @@ pub enum DenyReason {
     RouteNotAllowed,
     /// No route has this authority.
     RouteUnknown,
+    /// A session id that is not this peer's, not sealed by us, or not valid any more.
+    SessionUnknown,
+    /// The workload gave a session id that cannot be sealed.
+    SessionUnusable,
     /// The SVID has expired.
     SvidExpired,
     /// The SVID may not be used to sign a handshake.
@@ -132,6 +136,7 @@ pub struct Row {
 }
 
 const GRPC_INVALID_ARGUMENT: u8 = 3;
+const GRPC_NOT_FOUND: u8 = 5;
 const GRPC_PERMISSION_DENIED: u8 = 7;
 const GRPC_RESOURCE_EXHAUSTED: u8 = 8;
 const GRPC_UNIMPLEMENTED: u8 = 12;
@@ -165,6 +170,8 @@ const ERROR_DOMAIN: &str = "pqlane";
 const OWN_RPC_CODES: i32 = -31_000;
 /// JSON-RPC 2.0 §5.1.
 const RPC_INVALID_REQUEST: i32 = -32_600;
+/// As MCP's own servers say it.
+const RPC_SESSION_UNKNOWN: i32 = -32_001;
 /// `HeaderMismatch` of MCP 2026-07-28.
 const RPC_HEADER_MISMATCH: i32 = -32_020;
 
@@ -265,6 +272,10 @@ impl DenyReason {
                 "the caller's SPIFFE ID is not allowed on this route"),
             Self::RouteUnknown => row("route-unknown", S::MISDIRECTED_REQUEST, GRPC_PERMISSION_DENIED,
                 "no route is configured for this authority"),
+            Self::SessionUnknown => row("session-unknown", S::NOT_FOUND, GRPC_NOT_FOUND,
+                "Session not found").rpc(RPC_SESSION_UNKNOWN),
+            Self::SessionUnusable => row("session-unusable", S::BAD_GATEWAY, GRPC_UNAVAILABLE,
+                "the workload gave a session id that cannot be sealed"),
             Self::SvidExpired => row("svid-expired", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
                 "the peer's SVID has expired"),
             Self::SvidKeyUsage => row("svid-key-usage", S::FORBIDDEN, GRPC_UNAUTHENTICATED,
@@ -338,6 +349,10 @@ impl Denial {
     /// The answer, in the shape that clients of the binding read.
     pub(crate) fn response(&self, reply: &ReplyTo) -> Response<LaneBody> {
         let row = self.reason.row();
+        if self.reason == DenyReason::SessionUnknown {
+            // The same bytes whatever the call is: nothing is to be learned from trying.
+            return session_unknown(row);
+        }
         match reply.binding {
             Binding::Grpc => grpc(row),
             Binding::Http => in_json(row, in_plain_http(row).to_string()),
@@ -393,6 +408,14 @@ fn in_json(row: Row, body: String) -> Response<LaneBody> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert("pqlane-denied", HeaderValue::from_static(row.code));
     response
+}
+
+/// What MCP servers answer to a session id that they do not know (2025-11-25, "Session Management"; the code is
+/// that of the TypeScript SDK). A client begins a new session then.
+fn session_unknown(row: Row) -> Response<LaneBody> {
+    let error = json!({ "code": row.rpc_code, "message": row.message });
+    let body = json!({ "jsonrpc": "2.0", "error": error, "id": null });
+    in_json(row, body.to_string())
 }
 
 /// A Trailers-Only response (gRPC over HTTP/2, "Responses").

@@ -18,6 +18,7 @@ use crate::deny::{Denial, DenyReason, ReplyTo};
 use crate::gather::CallBody;
 use crate::guard::PullCause;
 use crate::headers::{self, UpstreamName};
+use crate::mcp_session::CallSession;
 use crate::pool::{Lease, SendError, Sent, Unsent, Upstream};
 use crate::record::OpenCall;
 use crate::session::CallSlot;
@@ -33,6 +34,7 @@ pub(crate) struct Permitted {
     pub(crate) head: Parts,
     pub(crate) body: CallBody,
     pub(crate) reply: ReplyTo,
+    pub(crate) mcp_session: CallSession,
     pub(crate) slot: CallSlot,
     pub(crate) record: OpenCall,
 }
@@ -45,6 +47,7 @@ pub(crate) fn forward(call: Permitted) -> Forwarding {
         head,
         body,
         reply,
+        mcp_session,
         slot,
         record,
     } = call;
@@ -59,6 +62,7 @@ pub(crate) fn forward(call: Permitted) -> Forwarding {
         upstream,
         name,
         reply,
+        mcp_session,
         call: Some((slot, record)),
     }
 }
@@ -69,6 +73,7 @@ pub(crate) struct Forwarding {
     upstream: Arc<Upstream>,
     name: UpstreamName,
     reply: ReplyTo,
+    mcp_session: CallSession,
     /// Taken when the call is answered.
     call: Option<(CallSlot, OpenCall)>,
 }
@@ -100,6 +105,10 @@ impl Future for Forwarding {
             // Ready once already; hyper does not poll again.
             return Poll::Pending;
         };
+        let answered = answered.and_then(|(mut response, lease)| {
+            this.mcp_session.seal_new(response.headers_mut())?;
+            Ok((response, lease))
+        });
         Poll::Ready(Ok(match answered {
             Ok((response, lease)) => returned(response, lease, &this.name, slot, record),
             Err(denial) => refuse(&denial, record, &this.reply),

@@ -19,6 +19,7 @@ use crate::lane::{Closing, LaneLog};
 use crate::lifetime::Retires;
 use crate::limits::Limits;
 use crate::live::Live;
+use crate::mcp_session::{CallSession, McpSessions};
 use crate::metrics::ListenerMetrics;
 use crate::pool::Upstream;
 use crate::record::{CallOrigin, OpenCall};
@@ -64,6 +65,8 @@ pub(crate) struct Inbound {
     pub(crate) epoch: u64,
     pub(crate) tls: TlsServer,
     pub(crate) routes: InboundRoutes,
+    /// None where session ids pass unsealed.
+    pub(crate) mcp_sessions: Option<Arc<McpSessions>>,
     pub(crate) host_seen: HostSeen,
     pub(crate) lane: Arc<LaneLog>,
     pub(crate) refusals: Arc<Refusals>,
@@ -122,6 +125,10 @@ impl Inbound {
             (Err(denial), _) => return answer(refuse(&denial, record, &reply)),
             (Ok(_), Err(reason)) => return answer(refuse(&reason.into(), record, &reply)),
         };
+        let (upstream, mcp_session) = match self.enter_session(session, upstream, &mut head) {
+            Ok(entered) => entered,
+            Err(denial) => return answer(refuse(&denial, record, &reply)),
+        };
         // First what the caller nominates, then what we set: it cannot take that away.
         headers::strip_hop_by_hop(&mut head.headers);
         headers::strip_identity(&mut head.headers);
@@ -138,6 +145,7 @@ impl Inbound {
             head,
             body,
             reply,
+            mcp_session,
             slot,
             record,
         }))
@@ -228,6 +236,21 @@ impl Inbound {
         let upstream = self.routes.permit(peer, call)?;
         call.is_clear()?;
         Ok((slot, Arc::clone(upstream), asked_for))
+    }
+
+    /// The backend that holds the call's MCP session, where there is one.
+    fn enter_session(
+        &self,
+        session: &Session,
+        permitted: Arc<Upstream>,
+        head: &mut Parts,
+    ) -> Result<(Arc<Upstream>, CallSession), Denial> {
+        match (&self.mcp_sessions, session.peer()) {
+            (Some(sessions), Some(peer)) => {
+                sessions.enter(peer.lane.identity.spiffe_id(), permitted, &mut head.headers)
+            }
+            _ => Ok((permitted, CallSession::Untouched)),
+        }
     }
 
     /// Records and counts a refusal: of somebody who proved who it is by that, of others by listener and address.

@@ -22,6 +22,7 @@ mod session;
 mod call;
 mod gather;
 
+mod mcp_session;
 mod routes;
 
 mod body;

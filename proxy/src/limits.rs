@@ -96,6 +96,10 @@ pub struct Limits {
     #[serde(with = "seconds", rename = "stream_max_age_seconds")]
     #[schemars(with = "u32")]
     pub stream_max_age: Duration,
+    /// How long an id that left sealed may be used. Nobody's session ends: its client is asked to begin a new one.
+    #[serde(with = "seconds", rename = "sealed_id_max_age_seconds")]
+    #[schemars(with = "u32", range(min = 1))]
+    pub sealed_id_max_age: Duration,
     /// Time between two looks at files that are watched.
     #[serde(with = "milliseconds", rename = "file_watch_milliseconds")]
     #[schemars(with = "u32", range(min = 20))]
@@ -142,6 +146,7 @@ impl Default for Limits {
             audit_queue_records: 8_192,
             drain: Duration::from_secs(20),
             stream_max_age: Duration::from_secs(24 * 3_600),
+            sealed_id_max_age: Duration::from_secs(24 * 3_600),
             file_watch: Duration::from_millis(250),
             verified_chains: 4_096,
             tls_sessions: 2_048,
@@ -215,6 +220,10 @@ impl Limits {
             positive(self.call_body.is_zero(), "call_body_seconds"),
             positive(self.calls_bytes == 0, "calls_bytes"),
             positive(self.audit_queue_records == 0, "audit_queue_records"),
+            positive(
+                self.sealed_id_max_age.is_zero(),
+                "sealed_id_max_age_seconds",
+            ),
             (
                 self.file_watch < Duration::from_millis(20),
                 "file_watch_milliseconds",

@@ -18,6 +18,7 @@ use crate::headers;
 use crate::lane::Direction;
 use crate::limits::Limits;
 use crate::live::Live;
+use crate::mcp_session::CallSession;
 use crate::metrics::ListenerMetrics;
 use crate::pool::Upstream;
 use crate::record::{CallOrigin, Line, OpenCall, Recorder};
@@ -208,6 +209,7 @@ impl Outbound {
             head,
             body,
             reply,
+            mcp_session: CallSession::Untouched,
             slot,
             record,
         }))

@@ -1,4 +1,5 @@
-//! What a running process watches: its configuration file, its identity, its deny-list, its ratchet, and SIGHUP.
+//! What a running process watches: its configuration file, its identity, its deny-list, its
+//! ratchet, its sealing keys, and SIGHUP.
 
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub(super) enum Change {
     Unreachable(String),
     /// Another process changed who is remembered to have shown hybrid key exchange.
     Ratchet,
+    /// The file of sealing keys changed.
+    SealingKeys,
 }
 
 impl Change {
@@ -36,6 +39,7 @@ impl Change {
             Self::Everything => "everything",
             Self::Material(_) | Self::Unreachable(_) => "identity",
             Self::Ratchet => "ratchet",
+            Self::SealingKeys => "sealing keys",
         }
     }
 }
@@ -47,6 +51,8 @@ pub(super) struct Changes {
     config: FileWatch,
     deny_list: FileWatch,
     ratchet: FileWatch,
+    /// One that is configured; one in the state directory is made once.
+    sealing_keys: FileWatch,
     pub(super) hangups: watch::Receiver<u64>,
 }
 
@@ -63,13 +69,15 @@ impl Changes {
             config: FileWatch::new(config.file.clone().into_iter().collect(), every),
             deny_list: FileWatch::new(deny_list(config), every),
             ratchet: FileWatch::new(state.into_iter().collect(), every),
+            sealing_keys: FileWatch::new(sealing_keys(config), every),
             hangups: watch::channel(0).1,
         }
     }
 
-    /// Watches the deny-list that a configuration names.
-    pub(super) async fn watch_deny_list_of(&mut self, config: &Config) {
+    /// Watches the deny-list and the sealing keys that a configuration names.
+    pub(super) async fn watch_files_of(&mut self, config: &Config) {
         self.deny_list.set_paths(deny_list(config)).await;
+        self.sealing_keys.set_paths(sealing_keys(config)).await;
     }
 
     /// The next change.
@@ -81,6 +89,7 @@ impl Changes {
             () = self.config.changed() => Change::Config,
             () = self.deny_list.changed() => Change::DenyList,
             () = self.ratchet.changed() => Change::Ratchet,
+            () = self.sealing_keys.changed() => Change::SealingKeys,
             () = hangup(&mut self.hangups) => Change::Everything,
             material = self.feed.next() => match material {
                 Err(problem) if is_unreachable(&problem) => Change::Unreachable(with_causes(&problem)),
@@ -109,4 +118,8 @@ async fn hangup(hangups: &mut watch::Receiver<u64>) {
 
 fn deny_list(config: &Config) -> Vec<PathBuf> {
     config.deny_list.clone().into_iter().collect()
+}
+
+fn sealing_keys(config: &Config) -> Vec<PathBuf> {
+    config.sealing_keys.clone().into_iter().collect()
 }

@@ -1,5 +1,6 @@
 //! Everything that configuration, identity and deny-list decide together, built whole before any of it is used.
 
+mod sessions;
 mod upstreams;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ use crate::outbound::{Agent, AgentCallers, Outbound};
 use crate::peer_policy::PeerPolicies;
 use crate::pool::{Connector, Upstream};
 use crate::routes::{InboundRoutes, LocalSide, OutboundRoutes, PathRoute};
+use crate::seal::Keyring;
 use crate::session::Session;
 use crate::tls::{TlsServer, TlsSide};
 use crate::transport::HttpVersion;
@@ -38,6 +40,7 @@ pub(super) struct Ingredients {
     pub(super) config: Config,
     pub(super) material: Arc<Material>,
     pub(super) denied: Arc<DenyList>,
+    pub(super) keyring: Arc<Keyring>,
     /// SVIDs in use: where the material has none of a description any more, the one there is goes on.
     pub(super) known: Vec<(Choice, X509Svid)>,
 }
@@ -225,6 +228,7 @@ impl Builder<'_> {
             kx,
             workload,
             grpc_workload,
+            session_ids,
             allow,
             preserve_host,
             paths,
@@ -251,6 +255,7 @@ impl Builder<'_> {
         Ok(Inbound {
             epoch: self.epoch,
             tls: TlsServer::new(side, self.ingredients.config.resumption)?,
+            mcp_sessions: self.sessions(name, &lane.local, &routes.workload, session_ids)?,
             routes,
             host_seen: match preserve_host {
                 true => HostSeen::Callers,

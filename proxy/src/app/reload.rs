@@ -15,10 +15,12 @@ use super::changes::{Change, Changes};
 use super::deny_list::load_deny_list;
 use super::generation::{Generation, Ingredients};
 use super::listeners::{BoundListener, Finishing, Listeners};
+use super::sealing::load_keyring;
 use super::shared::Shared;
 use crate::config::{Choice, Config, ConfigError};
 use crate::identity::Feed;
 use crate::metrics::ReloadOutcome;
+use crate::seal::Keyring;
 use crate::tls::with_causes;
 
 /// The first epoch of rules; every change takes effect with the next.
@@ -65,6 +67,7 @@ impl From<SourceError> for ChangeRefused {
 struct Replaced {
     config: Option<Config>,
     denied: Option<DenyList>,
+    keyring: Option<Arc<Keyring>>,
     /// Where material comes from then, if from elsewhere.
     feed: Option<Feed>,
 }
@@ -75,6 +78,7 @@ pub(super) struct Reloader {
     config: Config,
     shared: Shared,
     denied: Arc<DenyList>,
+    keyring: Arc<Keyring>,
     listeners: Listeners,
     changes: Changes,
     /// The last material that came, whether or not it could be used with the configuration of its time.
@@ -92,7 +96,7 @@ impl Reloader {
     pub(super) fn new(
         config: Config,
         shared: Shared,
-        denied: Arc<DenyList>,
+        (denied, keyring): (Arc<DenyList>, Arc<Keyring>),
         listeners: Listeners,
         changes: Changes,
     ) -> Self {
@@ -100,6 +104,7 @@ impl Reloader {
             config,
             shared,
             denied,
+            keyring,
             listeners,
             changes,
             material: None,
@@ -192,7 +197,7 @@ impl Reloader {
             Err(refused) => Err(refused),
         };
         if applied.is_err() {
-            self.changes.watch_deny_list_of(&self.config).await;
+            self.changes.watch_files_of(&self.config).await;
         }
         applied
     }
@@ -207,6 +212,13 @@ impl Reloader {
                 let denied = load_deny_list(self.config.deny_list.as_deref());
                 Ok(Replaced {
                     denied: Some(denied.map_err(BuildError::from)?),
+                    ..Replaced::default()
+                })
+            }
+            Change::SealingKeys => {
+                let keyring = load_keyring(&self.config, &self.shared).map_err(BuildError::from)?;
+                Ok(Replaced {
+                    keyring: Some(keyring),
                     ..Replaced::default()
                 })
             }
@@ -246,8 +258,9 @@ impl Reloader {
             return Err(ChangeRefused::TakesRestart);
         }
         // Watched first: a change while it is read is seen afterwards.
-        self.changes.watch_deny_list_of(&config).await;
+        self.changes.watch_files_of(&config).await;
         let denied = load_deny_list(config.deny_list.as_deref()).map_err(BuildError::from)?;
+        let keyring = load_keyring(&config, &self.shared).map_err(BuildError::from)?;
         let feed = match config.source == self.config.source {
             true => None,
             false => Some(self.feed_of(&config).await?),
@@ -255,6 +268,7 @@ impl Reloader {
         Ok(Replaced {
             config: Some(config),
             denied: Some(denied),
+            keyring: Some(keyring),
             feed,
         })
     }
@@ -279,10 +293,12 @@ impl Reloader {
         let Replaced {
             config,
             denied,
+            keyring,
             feed,
         } = replaced;
         let config = config.unwrap_or_else(|| self.config.clone());
         let denied = denied.map_or_else(|| Arc::clone(&self.denied), Arc::new);
+        let keyring = keyring.unwrap_or_else(|| Arc::clone(&self.keyring));
         let epoch = self.epoch + 1;
         let built = match &self.material {
             None => None,
@@ -291,6 +307,7 @@ impl Reloader {
                     config: config.clone(),
                     material: Arc::clone(material),
                     denied: Arc::clone(&denied),
+                    keyring: Arc::clone(&keyring),
                     known: self.known.clone(),
                 };
                 Some(Generation::build(&self.shared, &ingredients, epoch)?)
@@ -301,6 +318,7 @@ impl Reloader {
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         bound.extend(waiting.filter(|listener| listener.is_wanted_by(&config)));
         (self.config, self.denied, self.epoch) = (config, denied, epoch);
+        self.keyring = keyring;
         if let Some(feed) = feed {
             self.changes.feed = feed;
         }

@@ -26,6 +26,7 @@ use crate::ratchet::Ratchet;
 use crate::readiness::Readiness;
 use crate::record::Recorder;
 use crate::refusals::Refusals;
+use crate::seal::Keyring;
 use crate::session::Sessions;
 
 /// Name of the file in the state directory that holds who has shown hybrid key exchange.
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) ratchet: Arc<Ratchet>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) recorder: Recorder,
+    /// Seals where no file with keys is configured and there is no state directory.
+    pub(super) passing_keyring: Arc<Keyring>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) room: Room,
     pub(super) pools: Arc<Pools>,
@@ -69,6 +72,7 @@ impl Shared {
                 limits.audit_queue_records,
                 Arc::clone(&metrics),
             )?,
+            passing_keyring: Arc::new(Keyring::random()?),
             handshakes_in: Arc::new(Semaphore::new(limits.handshakes_in_flight)),
             handshakes_out: Arc::new(Semaphore::new(limits.handshakes_in_flight)),
             sessions: Arc::new(Sessions::new(limits)),

@@ -5,7 +5,7 @@ use pqlane_certs::spiffe_id::IdPattern;
 
 use super::lane_flags::{LaneFlags, flag};
 use super::{CommandError, serve};
-use crate::config::file::FileInbound;
+use crate::config::file::{FileInbound, sealed};
 use crate::config::{Config, ListenAddress, WorkloadAddress};
 
 #[derive(Debug, Args)]
@@ -43,6 +43,8 @@ impl Inbound {
             listen: flag(self.listen),
             workload: flag(self.workload),
             grpc_workload: self.grpc_workload.map(flag),
+            seal_sessions: sealed(),
+            backend: Vec::new(),
             insecure_remote_workload: self.insecure_remote_workload,
             allow: flag(self.allow),
             identity: None,

@@ -12,7 +12,7 @@ use toml::Spanned;
 use crate::config::ListenAddress;
 use crate::config::file::{
     AuditTarget, FileAdmin, FileAudit, FileConfig, FileIdentity, FileInbound, FileKxPolicy,
-    FileOutbound, FileRevocation, FileTls, WrittenEndpoint,
+    FileOutbound, FileRevocation, FileSealing, FileTls, WrittenEndpoint,
 };
 use crate::limits::Limits;
 
@@ -105,6 +105,7 @@ impl LaneFlags {
             revocation: FileRevocation {
                 deny_list: self.deny_list,
             },
+            sealing: FileSealing::default(),
             state_dir: self.state_dir,
             audit: FileAudit {
                 to: AuditTarget::from(self.audit),

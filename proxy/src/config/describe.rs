@@ -7,7 +7,8 @@ use pqlane_certs::source::FileSource;
 use pqlane_handshake::KxPolicy;
 use pqlane_handshake::kx::Group;
 
-use super::{Callers, Config, PeerConfig, SourceConfig};
+use super::{Callers, Config, PeerConfig, SessionIds, SourceConfig};
+use crate::app::SEALING_KEYS_FILE;
 use crate::peer_policy::PeerPolicies;
 use crate::ratchet::OnDowngrade;
 use crate::record::{OnFailure, Sink};
@@ -26,6 +27,7 @@ impl Config {
             let _ = writeln!(text, "deny-list: {}", path.display());
         }
         let _ = writeln!(text, "ratchet: {}", self.describe_ratchet());
+        let _ = writeln!(text, "sealing keys: {}", self.describe_sealing());
         for listener in &self.inbound {
             let _ = writeln!(
                 text,
@@ -37,6 +39,7 @@ impl Config {
             if let Some(grpc) = &listener.grpc_workload {
                 let _ = writeln!(text, "  gRPC -> {grpc}");
             }
+            describe_sessions(&mut text, &listener.session_ids);
             for (path, allow) in &listener.paths {
                 let _ = writeln!(text, "  {path} and below; allowed: {allow}");
             }
@@ -80,6 +83,14 @@ impl Config {
         Ok(())
     }
 
+    fn describe_sealing(&self) -> String {
+        match (&self.sealing_keys, &self.state_dir) {
+            (Some(path), _) => path.display().to_string(),
+            (None, Some(dir)) => dir.join(SEALING_KEYS_FILE).display().to_string(),
+            (None, None) => "until the process ends (no [sealing] keys, no state_dir)".to_owned(),
+        }
+    }
+
     fn describe_ratchet(&self) -> String {
         let then = match self.ratchet {
             OnDowngrade::Alarm => "alarm",
@@ -90,6 +101,15 @@ impl Config {
             None => format!("{then}, remembered until the process ends (no state_dir)"),
         }
     }
+}
+
+fn describe_sessions(text: &mut String, session_ids: &SessionIds) {
+    let _ = match session_ids {
+        SessionIds::Pass => writeln!(text, "  MCP session ids pass unsealed"),
+        SessionIds::Seal(backends) => backends.iter().try_for_each(|(name, workload)| {
+            writeln!(text, "  MCP sessions, {name} -> {workload}")
+        }),
+    };
 }
 
 fn describe_callers(text: &mut String, callers: &Callers) {

@@ -42,6 +42,9 @@ pub struct FileConfig {
     /// Who is turned away although an allow-list names them.
     #[serde(default)]
     pub revocation: FileRevocation,
+    /// Ids that leave sealed.
+    #[serde(default)]
+    pub sealing: FileSealing,
     /// Directory for what must outlive the process, such as which peers have shown hybrid key exchange.
     pub state_dir: Option<PathBuf>,
     /// Records.
@@ -147,6 +150,15 @@ pub struct FileRevocation {
     pub deny_list: Option<PathBuf>,
 }
 
+/// The table `[sealing]`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileSealing {
+    /// Master keys, one a line as 64 hexadecimal digits or 43 characters of base64url: the first seals, all open.
+    /// Replicas share them. Without it one key is made in `state_dir`, or for as long as the process runs.
+    pub keys: Option<PathBuf>,
+}
+
 /// The table `[audit]`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -207,6 +219,13 @@ pub struct FileInbound {
     /// Where gRPC calls go, if elsewhere.
     #[schemars(with = "Option<WorkloadAddress>")]
     pub grpc_workload: Option<Spanned<WorkloadAddress>>,
+    /// Whether MCP session ids leave sealed, so that only the peer that a session belongs to can use it.
+    #[serde(default = "sealed")]
+    pub seal_sessions: bool,
+    /// Further workloads that hold MCP sessions, beside `workload`, whose name is `default`. New sessions go to
+    /// each in turn.
+    #[serde(default)]
+    pub backend: Vec<FileBackend>,
     /// Permits a workload on another machine, in plaintext.
     #[serde(default)]
     pub insecure_remote_workload: bool,
@@ -227,6 +246,18 @@ pub struct FileInbound {
     /// Narrower rules for some paths.
     #[serde(default)]
     pub route: Vec<FilePathRoute>,
+}
+
+/// One `[[inbound.backend]]`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileBackend {
+    /// The name by which sealed session ids lead back to it; the same at every replica.
+    #[schemars(with = "String")]
+    pub name: Spanned<String>,
+    /// Where its calls go.
+    #[schemars(with = "WorkloadAddress")]
+    pub workload: Spanned<WorkloadAddress>,
 }
 
 /// One `[[inbound.route]]`.
@@ -339,6 +370,11 @@ impl<'de> Deserialize<'de> for WrittenAuthority {
 
 fn optional_authority<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Authority>, D::Error> {
     Ok(Option::<WrittenAuthority>::deserialize(from)?.map(|written| written.0))
+}
+
+/// The default of `seal_sessions`.
+pub(crate) const fn sealed() -> bool {
+    true
 }
 
 fn default_limits() -> Spanned<Limits> {

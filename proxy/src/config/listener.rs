@@ -7,13 +7,16 @@ use pqlane_certs::spiffe_id::{AllowList, IdPattern};
 use toml::Spanned;
 
 use super::address::{ListenAddress, PeerAddress};
-use super::file::{FileInbound, FileKxPolicy, FileOutbound, FilePathRoute, FilePeer, FileProcess};
+use super::file::{
+    FileBackend, FileInbound, FileKxPolicy, FileOutbound, FilePathRoute, FilePeer, FileProcess,
+};
 use super::identity::Identities;
 use super::kx::{Kx, ListenerKx};
 use super::origin::Origin;
 use super::problem::{ConfigError, FieldProblem};
-use super::{Callers, InboundConfig, OutboundConfig, PeerConfig};
+use super::{Callers, InboundConfig, OutboundConfig, PeerConfig, SessionIds};
 use crate::caller::ProcessRule;
+use crate::mcp_session::DEFAULT_BACKEND;
 
 /// Names of listeners, which label metrics and records.
 #[derive(Default)]
@@ -50,6 +53,8 @@ pub(super) fn resolve_inbound(
         listen,
         workload,
         grpc_workload,
+        seal_sessions,
+        backend,
         insecure_remote_workload,
         allow,
         identity,
@@ -58,9 +63,11 @@ pub(super) fn resolve_inbound(
         preserve_host,
         route,
     } = listener;
+    let backends = backend.iter().map(|backend| &backend.workload);
     for workload in [Some(&workload), grpc_workload.as_ref()]
         .into_iter()
         .flatten()
+        .chain(backends)
     {
         if !insecure_remote_workload && !workload.as_ref().is_local() {
             let problem = FieldProblem::RemoteWorkload {
@@ -77,6 +84,7 @@ pub(super) fn resolve_inbound(
         kx: kx.listener(kx_policy, peer).policies(None)?,
         workload: workload.into_inner(),
         grpc_workload: grpc_workload.map(Spanned::into_inner),
+        session_ids: session_ids(origin, seal_sessions, backend)?,
         allow: somebody(origin, allow, "allow")?,
         preserve_host,
         paths: route
@@ -92,6 +100,36 @@ pub(super) fn resolve_inbound(
             })
             .collect::<Result<_, _>>()?,
     })
+}
+
+/// What happens to session ids, and which workloads hold sessions beside the listener's own.
+fn session_ids(
+    origin: &Origin<'_>,
+    seal: bool,
+    backends: Vec<FileBackend>,
+) -> Result<SessionIds, ConfigError> {
+    if let (false, Some(backend)) = (seal, backends.first()) {
+        return Err(origin.at(&backend.name, "backend", FieldProblem::BackendUnsealed));
+    }
+    if !seal {
+        return Ok(SessionIds::Pass);
+    }
+    let mut taken = HashSet::from([DEFAULT_BACKEND.to_owned()]);
+    backends
+        .into_iter()
+        .map(|FileBackend { name, workload }| {
+            if !is_label(name.as_ref()) {
+                let problem = FieldProblem::NotALabel(name.as_ref().clone());
+                return Err(origin.at(&name, "name", problem));
+            }
+            if !taken.insert(name.as_ref().clone()) {
+                let problem = FieldProblem::Repeated(name.as_ref().clone());
+                return Err(origin.at(&name, "name", problem));
+            }
+            Ok((name.into_inner(), workload.into_inner()))
+        })
+        .collect::<Result<_, _>>()
+        .map(SessionIds::Seal)
 }
 
 pub(super) fn resolve_outbound(

@@ -143,6 +143,9 @@ pub enum FieldProblem {
     /// A name that is no label of a host name.
     #[error("{0:?} is no host label; accepted are letters, digits and hyphens, at most 63")]
     NotALabel(String),
+    /// Several backends, and nothing that leads a session back to its own.
+    #[error("several backends need `seal_sessions`: a sealed id names the backend of its session")]
+    BackendUnsealed,
     /// A path that could never match.
     #[error("{0:?} must begin with / and be in its plain form")]
     NotAPath(String),

@@ -275,10 +275,9 @@ async fn a_caller_cannot_have_the_peers_identity_removed_through_connection() {
 }
 
 /// Request headers that only their two ends understand.
-const END_TO_END: [(&str, &str); 22] = [
+const END_TO_END: [(&str, &str); 21] = [
     ("authorization", "Bearer abc.def"),
     ("dpop", "eyJ.eyJ.sig"),
-    ("mcp-session-id", "0123-session"),
     ("mcp-protocol-version", "2026-07-28"),
     ("mcp-method", "tools/call"),
     ("mcp-name", "=?base64?w6k=?="),
@@ -334,8 +333,7 @@ async fn end_to_end_headers_pass_untouched() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_headers_pass_untouched() {
-    const HEADERS: [(&str, &str); 8] = [
-        ("mcp-session-id", "0123-session"),
+    const HEADERS: [(&str, &str); 7] = [
         ("x-accel-buffering", "no"),
         ("etag", "W/\"1\""),
         ("cache-control", "no-cache"),

@@ -25,6 +25,7 @@ mod headers;
 mod hostile;
 mod kx;
 mod local;
+mod mcp_sessions;
 mod offered;
 mod pem_files;
 mod pool;
