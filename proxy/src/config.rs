@@ -79,6 +79,8 @@ pub(crate) struct InboundConfig {
     pub(crate) grpc_workload: Option<WorkloadAddress>,
     pub(crate) session_ids: SessionIds,
     pub(crate) allow: AllowList,
+    /// In lower case; any when there are none.
+    pub(crate) authorities: Vec<String>,
     pub(crate) preserve_host: bool,
     pub(crate) paths: Vec<(String, AllowList)>,
 }

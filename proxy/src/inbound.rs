@@ -233,7 +233,7 @@ impl Inbound {
         self.still_welcome(session)?;
         let asked_for = headers::authority_of(head)?;
         let peer = session.peer().map(|peer| peer.lane.identity.spiffe_id());
-        let upstream = self.routes.permit(peer, call)?;
+        let upstream = self.routes.permit(peer, call, &asked_for)?;
         call.is_clear()?;
         Ok((slot, Arc::clone(upstream), asked_for))
     }

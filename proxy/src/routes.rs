@@ -19,6 +19,8 @@ use crate::pool::Upstream;
 /// What an inbound listener forwards to.
 #[derive(Debug)]
 pub(crate) struct InboundRoutes {
+    /// What may be asked for, in lower case: a host with any port, or with one; anything when there are none.
+    pub(crate) authorities: Vec<String>,
     pub(crate) workload: Arc<Upstream>,
     /// Takes calls with `content-type: application/grpc`, where the workload serves them apart.
     pub(crate) grpc_workload: Option<Arc<Upstream>>,
@@ -45,15 +47,18 @@ impl InboundRoutes {
     /// The upstream for a call of an authenticated peer.
     ///
     /// # Errors
-    /// [`Denial`] when a path route does not allow the peer, or cannot tell what the path means.
+    /// [`Denial`] when the authority is not served here, when a path route does not allow the peer, or cannot tell
+    /// what the path means.
     pub(crate) fn permit(
         &self,
         peer: Option<&SpiffeId>,
         call: &Call<'_>,
+        authority: &Authority,
     ) -> Result<&Arc<Upstream>, Denial> {
         if call.http_method == "CONNECT" {
             return Err(DenyReason::ConnectMethod.into());
         }
+        self.check_authority(authority)?;
         if !self.paths.is_empty() {
             self.permit_path(peer, call.path)?;
         }
@@ -61,6 +66,19 @@ impl InboundRoutes {
             (Some(grpc), Binding::Grpc) => grpc,
             _ => &self.workload,
         })
+    }
+
+    /// RFC 9110 §7.4: a request that is for somebody else is misdirected.
+    fn check_authority(&self, authority: &Authority) -> Result<(), Denial> {
+        let is = |listed: &String, name: &str| listed.eq_ignore_ascii_case(name);
+        let serves = |listed| is(listed, authority.as_str()) || is(listed, authority.host());
+        match self.authorities.is_empty() || self.authorities.iter().any(serves) {
+            true => Ok(()),
+            false => Err(Denial::with_detail(
+                DenyReason::RouteUnknown,
+                format!("authority {authority}"),
+            )),
+        }
     }
 
     fn permit_path(&self, peer: Option<&SpiffeId>, path: &str) -> Result<(), Denial> {

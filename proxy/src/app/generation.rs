@@ -230,6 +230,7 @@ impl Builder<'_> {
             grpc_workload,
             session_ids,
             allow,
+            authorities,
             preserve_host,
             paths,
         } = listener;
@@ -240,6 +241,7 @@ impl Builder<'_> {
         let side = self.tls_side(own, kx, allow, &self.shared.handshakes_in)?;
         let shared = self.shared;
         let routes = InboundRoutes {
+            authorities: authorities.clone(),
             workload: self.workload(name, workload, HttpVersion::H1),
             grpc_workload: grpc_workload
                 .as_ref()

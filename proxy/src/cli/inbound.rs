@@ -50,6 +50,7 @@ impl Inbound {
             identity: None,
             kx_policy: None,
             peer: Vec::new(),
+            authorities: Vec::new(),
             preserve_host: self.preserve_host,
             route: Vec::new(),
         };

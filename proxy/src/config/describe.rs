@@ -39,6 +39,9 @@ impl Config {
             if let Some(grpc) = &listener.grpc_workload {
                 let _ = writeln!(text, "  gRPC -> {grpc}");
             }
+            if !listener.authorities.is_empty() {
+                let _ = writeln!(text, "  asked for as {}", listener.authorities.join(", "));
+            }
             describe_sessions(&mut text, &listener.session_ids);
             for (path, allow) in &listener.paths {
                 let _ = writeln!(text, "  {path} and below; allowed: {allow}");

@@ -240,6 +240,10 @@ pub struct FileInbound {
     /// Rules for some peers.
     #[serde(default)]
     pub peer: Vec<FilePeerRule>,
+    /// Authorities that may be asked for: `HOST`, with any port, or `HOST:PORT`; any by default.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub authorities: Vec<WrittenAuthority>,
     /// Whether the workload sees the `Host` that the caller asked for.
     #[serde(default)]
     pub preserve_host: bool,

@@ -60,6 +60,7 @@ pub(super) fn resolve_inbound(
         identity,
         kx_policy,
         peer,
+        authorities,
         preserve_host,
         route,
     } = listener;
@@ -86,6 +87,10 @@ pub(super) fn resolve_inbound(
         grpc_workload: grpc_workload.map(Spanned::into_inner),
         session_ids: session_ids(origin, seal_sessions, backend)?,
         allow: somebody(origin, allow, "allow")?,
+        authorities: authorities
+            .iter()
+            .map(|authority| authority.as_str().to_ascii_lowercase())
+            .collect(),
         preserve_host,
         paths: route
             .into_iter()

@@ -31,6 +31,7 @@ fn allow(pattern: &str) -> AllowList {
 #[test]
 fn a_path_route_covers_whole_segments_and_the_longest_one_decides() {
     let routes = InboundRoutes {
+        authorities: Vec::new(),
         workload: upstream("127.0.0.1:1"),
         grpc_workload: None,
         paths: vec![
@@ -48,7 +49,7 @@ fn a_path_route_covers_whole_segments_and_the_longest_one_decides() {
     let asked = |path: &str| {
         let head = head(path, &[]);
         let call = Call::read_head(&head);
-        let permitted = routes.permit(Some(&user), &call);
+        let permitted = routes.permit(Some(&user), &call, &Authority::from_static("localhost"));
         permitted.err().map(|denial| denial.reason)
     };
     assert_eq!(asked("/mcp"), None);
@@ -76,13 +77,20 @@ fn a_path_route_covers_whole_segments_and_the_longest_one_decides() {
 #[test]
 fn grpc_goes_to_its_own_workload() {
     let routes = InboundRoutes {
+        authorities: Vec::new(),
         workload: upstream("127.0.0.1:1"),
         grpc_workload: Some(upstream("127.0.0.1:2")),
         paths: Vec::new(),
     };
     let to = |kind: &str| {
         let head = head("/x", &[("content-type", kind)]);
-        let upstream = routes.permit(None, &Call::read_head(&head)).unwrap();
+        let upstream = routes
+            .permit(
+                None,
+                &Call::read_head(&head),
+                &Authority::from_static("localhost"),
+            )
+            .unwrap();
         upstream.name().authority.to_string()
     };
     assert_eq!(to("application/grpc"), "127.0.0.1:2");

@@ -98,6 +98,30 @@ async fn any_path_passes_where_no_route_depends_on_it() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_asks_for_somebody_else_is_misdirected() {
+    let world = World::new();
+    let workload = Workload::ok().await;
+    let ingress = world.sidecar(MCP);
+    let lines = "authorities = [\"Weather.internal\", \"news.internal:8443\"]";
+    let ingress = ingress.towards_workload_with(workload.address, lines);
+    let ingress = ingress.start().await;
+    for (authority, status) in [
+        ("weather.internal", 200),
+        ("weather.internal:9", 200),
+        ("NEWS.internal:8443", 200),
+        ("news.internal:8444", 421),
+        ("weather.internal.evil.example", 421),
+        ("localhost", 421),
+    ] {
+        let client = world.agent().http2(ingress.address()).await;
+        let answer = client.asking_for(authority).get("/mcp").await;
+        assert_eq!(answer.status, status, "{authority}");
+    }
+    ingress.records.denied(DenyReason::RouteUnknown).await;
+    assert_eq!(workload.count(), 3);
+}
+
 /// Opens a stream on every call.
 async fn streams() -> (Workload, mpsc::UnboundedReceiver<Hand>) {
     let (hands, opened) = mpsc::unbounded_channel();
