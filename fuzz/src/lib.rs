@@ -12,11 +12,13 @@ pub mod client_hello;
 pub mod config;
 pub mod crl;
 pub mod deny_list;
+pub mod grpc_call;
 pub mod h2_settings;
 pub mod head;
 pub mod leaf;
 pub mod path;
 pub mod peer_chain;
+pub mod rest_path;
 pub mod sealed_id;
 pub mod spiffe_id;
 pub mod svid_pem;
@@ -53,17 +55,19 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
     target("bundle_pem", bundle_pem::run),
     target("client_hello", client_hello::run),
     target("config", config::run),
     target("crl", crl::run),
     target("deny_list", deny_list::run),
+    target("grpc_call", grpc_call::run),
     target("h2_settings", h2_settings::run),
     target("head", head::run),
     target("leaf", leaf::run),
     target("path", path::run),
     target("peer_chain", peer_chain::run),
+    target("rest_path", rest_path::run),
     target("sealed_id", sealed_id::run),
     target("spiffe_id", spiffe_id::run),
     target("svid_pem", svid_pem::run),
