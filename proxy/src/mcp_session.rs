@@ -289,3 +289,6 @@ fn only_value(headers: &HeaderMap) -> Result<Option<HeaderValue>, Several> {
         (Some(_), Some(_)) => Err(Several),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! `pqlane inbound`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use pqlane_certs::spiffe_id::IdPattern;
 
@@ -32,6 +34,9 @@ pub(super) struct Inbound {
     /// Permit a workload on another machine, in plaintext
     #[arg(long)]
     insecure_remote_workload: bool,
+    /// Master keys that MCP session ids are sealed with, one a line; replicas share them
+    #[arg(long, value_name = "FILE")]
+    sealing_keys: Option<PathBuf>,
     #[command(flatten)]
     lane: LaneFlags,
 }
@@ -54,7 +59,9 @@ impl Inbound {
             preserve_host: self.preserve_host,
             route: Vec::new(),
         };
-        let config = Config::from_flags(self.lane.into_file(vec![listener], Vec::new()))?;
+        let mut file = self.lane.into_file(vec![listener], Vec::new());
+        file.sealing.keys = self.sealing_keys;
+        let config = Config::from_flags(file)?;
         serve(config)
     }
 }

@@ -155,7 +155,8 @@ pub struct FileRevocation {
 #[serde(deny_unknown_fields, default)]
 pub struct FileSealing {
     /// Master keys, one a line as 64 hexadecimal digits or 43 characters of base64url: the first seals, all open.
-    /// Replicas share them. Without it one key is made in `state_dir`, or for as long as the process runs.
+    /// Replicas share them, and have SPIFFE ID, listener names and backend names in common. Without it one key is
+    /// made in `state_dir`, or for as long as the process runs.
     pub keys: Option<PathBuf>,
 }
 
@@ -222,8 +223,8 @@ pub struct FileInbound {
     /// Whether MCP session ids leave sealed, so that only the peer that a session belongs to can use it.
     #[serde(default = "sealed")]
     pub seal_sessions: bool,
-    /// Further workloads that hold MCP sessions, beside `workload`, whose name is `default`. New sessions go to
-    /// each in turn.
+    /// Further workloads that hold MCP sessions, beside `workload`, whose name is `default`. A call without a session
+    /// id goes to each in turn, one with such an id to where its session is.
     #[serde(default)]
     pub backend: Vec<FileBackend>,
     /// Permits a workload on another machine, in plaintext.

@@ -103,6 +103,40 @@ fn what_toml_cannot_read_is_shown_in_its_line() {
 }
 
 #[test]
+fn session_ids_are_sealed_unless_said_otherwise_and_lead_to_backends_of_this_machine() {
+    let with =
+        |lines: &str| SIDECAR.replace("[[inbound.route]]", &format!("{lines}\n[[inbound.route]]"));
+    let config = read(SIDECAR).unwrap();
+    assert_eq!(config.inbound[0].session_ids, SessionIds::Seal(Vec::new()));
+    let open = read(&with("seal_sessions = false")).unwrap();
+    assert_eq!(open.inbound[0].session_ids, SessionIds::Pass);
+    assert!(open.describe().contains("MCP session ids pass unsealed"));
+
+    let second = "[[inbound.backend]]\nname = \"second\"\nworkload = \"http://127.0.0.1:3111\"";
+    let keys = SIDECAR.replace("[audit]", "[sealing]\nkeys = \"/keys/sealing\"\n[audit]");
+    let keys = keys.replace("[[inbound.route]]", &format!("{second}\n[[inbound.route]]"));
+    let described = read(&keys).unwrap().describe();
+    assert!(described.contains("MCP sessions, second -> http://127.0.0.1:3111"));
+    assert!(described.contains("sealing keys: /keys/sealing"));
+
+    let unsealed = problem(&with(&format!("seal_sessions = false\n{second}")));
+    assert!(
+        unsealed.starts_with("lane.toml:22: backend: several backends need"),
+        "{unsealed}"
+    );
+    let twice = problem(&with(&format!("{second}\n{second}")));
+    assert!(twice.contains("\"second\" is used twice"), "{twice}");
+    let default = problem(&with(&second.replace("second", "default")));
+    assert!(default.contains("\"default\" is used twice"), "{default}");
+    let remote = problem(&with(&second.replace("127.0.0.1", "10.0.0.9")));
+    assert!(
+        remote.contains("10.0.0.9:3111 is not a loopback address"),
+        "{remote}"
+    );
+    assert!(problem(&with(&second.replace("second", "a b"))).contains("no host label"));
+}
+
+#[test]
 fn names_are_used_once_and_something_must_be_configured() {
     let twice = SIDECAR.replace("name = \"mcp\"", "name = \"outbound\"");
     assert!(problem(&twice).contains("\"outbound\" is used twice"));

@@ -11,9 +11,8 @@ use aws_lc_rs::error::Unspecified;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rustls::pki_types::UnixTime;
-use zeroize::Zeroizing;
 
-use super::keyring::{KEY_ID_LEN, KEY_LEN, KeyId};
+use super::keyring::{KEY_ID_LEN, KeyId, Secret};
 use super::{Holder, Purpose, Subject, push_part};
 
 /// The most characters of a sealed id.
@@ -128,7 +127,7 @@ struct DerivedKey {
 }
 
 /// Key and id as derived.
-type Derived = (KeyId, Zeroizing<[u8; KEY_LEN]>);
+type Derived = (KeyId, Secret);
 
 impl Sealer {
     pub(super) fn new(
@@ -262,7 +261,7 @@ impl DerivedKey {
     fn new((id, key): &Derived) -> Result<Self, Unspecified> {
         Ok(Self {
             id: *id,
-            key: cipher(&**key)?,
+            key: cipher(&***key)?,
         })
     }
 }

@@ -7,7 +7,7 @@ use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{Scope, Sealer, push_part};
 
@@ -22,6 +22,9 @@ pub(super) const KEY_LEN: usize = 32;
 
 /// Length of a key's id, in bytes.
 pub(super) const KEY_ID_LEN: usize = 8;
+
+/// A key. On the heap, since what moves between places on the stack leaves copies behind.
+pub(super) type Secret = Box<Zeroizing<[u8; KEY_LEN]>>;
 
 /// RFC 5869 §3.1: a salt need not be secret; a fixed one sets these keys apart from other uses of the secret.
 const SALT: &[u8] = b"pqlane sealed ids, version 1";
@@ -161,30 +164,30 @@ impl Keyring {
 /// A key with its id.
 struct MasterKey {
     id: KeyId,
-    bytes: Zeroizing<[u8; KEY_LEN]>,
+    bytes: Secret,
 }
 
 impl MasterKey {
-    fn new(bytes: Zeroizing<[u8; KEY_LEN]>) -> Result<Self, Unspecified> {
+    fn new(bytes: Secret) -> Result<Self, Unspecified> {
         let mut info = Vec::new();
         push_part(&mut info, b"key id");
         let mut id = [0; KEY_ID_LEN];
-        hkdf(SALT, &*bytes, &info, &mut id)?;
+        hkdf(SALT, &**bytes, &info, &mut id)?;
         Ok(Self {
             id: KeyId(id),
             bytes,
         })
     }
 
-    fn derive(&self, scope: &Scope<'_>) -> Result<Zeroizing<[u8; KEY_LEN]>, Unspecified> {
+    fn derive(&self, scope: &Scope<'_>) -> Result<Secret, Unspecified> {
         let mut info = Vec::new();
         let own = scope.own.as_str();
         for part in ["key", scope.purpose.as_str(), own, scope.route] {
             push_part(&mut info, part.as_bytes());
         }
         push_part(&mut info, &self.id.0);
-        let mut key = Zeroizing::new([0; KEY_LEN]);
-        hkdf(SALT, &*self.bytes, &info, &mut *key)?;
+        let mut key = Secret::default();
+        hkdf(SALT, &**self.bytes, &info, &mut **key)?;
         Ok(key)
     }
 }
@@ -193,15 +196,15 @@ impl MasterKey {
 ///
 /// # Errors
 /// Without randomness.
-pub(super) fn random_key() -> Result<Zeroizing<[u8; KEY_LEN]>, Unspecified> {
-    let mut bytes = Zeroizing::new([0; KEY_LEN]);
-    aws_lc_rs::rand::fill(&mut *bytes)?;
+pub(super) fn random_key() -> Result<Secret, Unspecified> {
+    let mut bytes = Secret::default();
+    aws_lc_rs::rand::fill(&mut **bytes)?;
     Ok(bytes)
 }
 
 /// 64 hexadecimal digits, or 43 characters of base64url (RFC 4648 §5) whose unused bits are zero.
-fn read_key(written: &[u8]) -> Option<Zeroizing<[u8; KEY_LEN]>> {
-    let mut key = Zeroizing::new([0; KEY_LEN]);
+fn read_key(written: &[u8]) -> Option<Secret> {
+    let mut key = Secret::default();
     if written.len() == 2 * KEY_LEN {
         for (octet, digits) in key.iter_mut().zip(written.chunks_exact(2)) {
             let mut digits = digits.iter().map(|digit| (*digit as char).to_digit(16));
@@ -210,13 +213,14 @@ fn read_key(written: &[u8]) -> Option<Zeroizing<[u8; KEY_LEN]>> {
         }
         return Some(key);
     }
-    let mut decoded = BASE64_URL_SAFE_NO_PAD.decode(written).ok()?;
-    let read = <[u8; KEY_LEN]>::try_from(decoded.as_slice());
-    decoded.zeroize();
-    let mut read = read.ok()?;
-    key.copy_from_slice(&read);
-    read.zeroize();
-    Some(key)
+    // Room for whole groups of base64, of which a key does not fill the last.
+    let mut decoded = Zeroizing::new([0; KEY_LEN + 3]);
+    let len = BASE64_URL_SAFE_NO_PAD
+        .decode_slice(written, &mut *decoded)
+        .ok()?;
+    let (read, _) = decoded.split_first_chunk::<KEY_LEN>()?;
+    key.copy_from_slice(read);
+    (len == KEY_LEN).then_some(key)
 }
 
 /// HKDF-SHA-256, extract and expand (RFC 5869 §2).

@@ -89,12 +89,19 @@ resumption = false
 [revocation]
 deny_list = "denied.txt"
 
+[sealing]
+keys = "sealing.keys"
+
 [[inbound]]
 listen = "[::]:8443"
 workload = "http://localhost:3110/"
 allow = ["spiffe://example.org/*/a", "spiffe://example.com/**"]
 kx_policy = "cnsa"
 identity = "other"
+
+[[inbound.backend]]
+name = "second"
+workload = "unix:second.sock"
 
 [[inbound.peer]]
 id = "spiffe://example.org/old"
