@@ -10,6 +10,7 @@ use http::request::Parts;
 use super::a2a::{Operation, Revision};
 use super::fault::CallFault;
 use super::grpc::{GrpcCall, GrpcFault};
+use super::head::is_protobuf;
 use super::json::{JsonLimits, Token};
 use super::mcp_headers;
 use super::params::Params;
@@ -88,6 +89,11 @@ impl<'a> Call<'a> {
         if self.binding == Binding::Grpc
             && let Some(call) = GrpcCall::read(head.uri.path(), body)?
         {
+            if !is_protobuf(head) {
+                return Err(ambiguous(
+                    "A2A's gRPC service, asked for in another encoding",
+                ));
+            }
             self.is_a2a(call.revision, call.operation);
             self.task = call.ids.task.map(Cow::Borrowed);
             self.context = call.ids.context.map(Cow::Borrowed);
@@ -98,7 +104,7 @@ impl<'a> Call<'a> {
             ..JsonLimits::default()
         };
         match self.read_path(head)? {
-            Some(_) => self.read_parameters(body, &bounds),
+            Some(operation) => self.read_parameters(operation, body, &bounds),
             None if body.is_empty() => Ok(()),
             None => self.read_rpc(head, body, &bounds),
         }
@@ -114,6 +120,10 @@ impl<'a> Call<'a> {
     /// A2A's HTTP+JSON binding: method and path.
     fn read_path(&mut self, head: &'a Parts) -> Result<Option<Operation>, Denial> {
         let uri = &head.uri;
+        // Other protocols on gRPC's paths, such as Connect and gRPC-Web, put other bytes there.
+        if self.binding != Binding::Grpc && GrpcCall::method(uri.path())?.is_some() {
+            return Err(ambiguous("A2A's gRPC service, asked for as something else"));
+        }
         let Some(call) = RestCall::read(head.method.as_str(), uri.path(), uri.query())? else {
             return Ok(None);
         };
@@ -127,25 +137,38 @@ impl<'a> Call<'a> {
     }
 
     /// A2A's HTTP+JSON binding: the body.
-    fn read_parameters(&mut self, body: &'a [u8], bounds: &JsonLimits) -> Result<(), Denial> {
+    fn read_parameters(
+        &mut self,
+        operation: Operation,
+        body: &'a [u8],
+        bounds: &JsonLimits,
+    ) -> Result<(), Denial> {
         let params = Params::of_body(body, bounds)?;
         if !body.is_empty() && !matches!(rpc::read(body, bounds)?, Message::Other) {
             return Err(ambiguous(
                 "a JSON-RPC message on a path of the HTTP+JSON binding",
             ));
         }
-        let (task, context) = match params.message.object()? {
-            Some(message) => (message.task_id, message.context_id),
-            None => (params.task_id, params.context_id),
+        let message = params.message.object()?;
+        let task = match operation {
+            Operation::CancelTask | Operation::GetTask | Operation::SubscribeToTask => params.id,
+            _ => None,
         };
-        let task = text(task)?;
-        match (&self.task, task) {
-            (Some(path), Some(body)) if *path != body => {
-                return Err(ambiguous("path and body name different tasks"));
+        // Each member that some server takes for the task must agree with the path.
+        for named in [
+            task,
+            params.task_id,
+            message.and_then(|message| message.task_id),
+        ] {
+            match (&self.task, text(named)?) {
+                (Some(known), Some(named)) if *known != named => {
+                    return Err(ambiguous("path and body name different tasks"));
+                }
+                (None, Some(named)) => self.task = Some(named),
+                (_, None) | (Some(_), Some(_)) => {}
             }
-            (None, task) => self.task = task,
-            (Some(_), _) => {}
         }
+        let context = message.map_or(params.context_id, |message| message.context_id);
         self.context = text(context)?.or_else(|| self.context.take());
         Ok(())
     }

@@ -97,6 +97,18 @@ pub(crate) fn is_grpc_call(head: &Parts) -> bool {
         .is_some_and(is_grpc)
 }
 
+/// Whether messages of a gRPC call are in protobuf, which is what the type without a suffix stands for.
+pub(super) fn is_protobuf(head: &Parts) -> bool {
+    let content_type = head.headers.get(http::header::CONTENT_TYPE);
+    let essence = content_type
+        .and_then(|kind| kind.to_str().ok())
+        .and_then(|kind| kind.split(';').next())
+        .unwrap_or_default();
+    ["application/grpc", "application/grpc+proto"]
+        .iter()
+        .any(|kind| essence.trim().eq_ignore_ascii_case(kind))
+}
+
 /// Whether a `content-type` is gRPC's: `application/grpc`, alone or with `+…` or `;…`
 /// (gRPC over HTTP/2, "Requests").
 fn is_grpc(content_type: &str) -> bool {

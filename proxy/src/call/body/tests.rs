@@ -101,6 +101,7 @@ fn path_and_body_of_the_http_json_binding_name_one_task() {
     let same = json!({ "taskId": "t-1" }).to_string();
     assert_eq!(read(&cancel, &same).unwrap().3, "t-1");
     for other in [
+        json!({ "id": "t-2" }),
         json!({ "taskId": "t-2" }),
         json!({ "task_id": "t-2" }),
         json!({ "message": { "taskId": "t-2" } }),
@@ -118,4 +119,19 @@ fn an_agents_card_and_plain_json_are_no_calls() {
     let plain = head("POST", "/token", &[]);
     let read = read(&plain, &json!({ "grant": "code" }).to_string()).unwrap();
     assert_eq!(read, said(Protocol::Http, "", "", ""));
+}
+
+const GET_TASK: &str = "/lf.a2a.v1.A2AService/GetTask";
+
+#[test]
+fn grpcs_paths_are_for_grpc() {
+    for content_type in [
+        "application/json",
+        "application/grpc-web+proto",
+        "application/connect+json",
+    ] {
+        let head = head("POST", GET_TASK, &[("content-type", content_type)]);
+        let refused = read(&head, &json!({ "id": "t" }).to_string());
+        assert_eq!(refused, Err(DenyReason::AmbiguousCall), "{content_type}");
+    }
 }
