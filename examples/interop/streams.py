@@ -62,7 +62,8 @@ async def request(url, method='GET', headers=(), body=b'', buf=None):
     r, w = await asyncio.open_connection(sock=s, limit=buf or MIB * 4)
     h = {'Host': u.netloc, 'Content-Length': len(body), **dict(headers)}
     w.write((f'{method} {u.path} HTTP/1.1\r\n' + ''.join(f'{k}: {v}\r\n' for k, v in h.items()) + '\r\n').encode() + body)
-    head = (await r.readuntil(b'\r\n\r\n')).decode().lower()
+    # Field names only: a session id is told by its case too.
+    head = re.sub(r'(?m)^[^:\r\n]+:', lambda name: name[0].lower(), (await r.readuntil(b'\r\n\r\n')).decode())
     return int(head.split()[1]), head, r, w
 
 async def fetch(url, until, *a):
