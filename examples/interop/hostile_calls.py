@@ -2,23 +2,21 @@
 
 PEERS: JSON {"mcp": {NAME: WAYS, ...}, "a2a": {NAME: WAYS}}; WAYS: {"direct": port, "direct_grpc": port, "ran": file} and, with a
 lane before it, {"lane": port, "sidecar": port, "audit": file, "svid": prefix, "bundle": file}. Every case goes directly to the peer
-(what does its SDK make of it?), through egress and sidecar, and, where an egress would interfere, to the sidecar over TLS.
+(what does its SDK make of it?), through egress and sidecar, and to the sidecar over TLS, since both ends of a lane read each call.
 
 What must hold: what a peer ran is on the sidecar's record exactly once, as exactly that method and target, and was not refused; what is
 not run is refused, by the lane or by the peer; what the specification wants refused, or has two readings that no record tells apart, is not run; honest calls pass as they do directly.
 One line per check in OUT: 'ok NAME' or 'FAIL NAME | detail'; here a table, the failures, and a closing count.
 """
 import collections, concurrent.futures, json, pathlib, re, sys, time
-import hostile_a2a, hostile_http, hostile_mcp
-from hostile_wire import Answer, SSL, http1, http2
+import hostile_a2a, hostile_h2, hostile_http, hostile_mcp
+from hostile_wire import PATIENCE, SSL, Answer, http1, http2
 
 # What a server writes down when it runs it; the rest of MCP the SDKs answer themselves.
-RUN_BY_SERVERS = {'tools/call', 'tools/list', 'prompts/get', 'resources/read', *hostile_a2a.OPERATIONS.values()}
-# An egress refuses these itself, or mends them: the sidecar must stand them without it.
-STRAIGHT = {'frame', 'trailers', 'head', 'Host and target', 'content coding', 'content type', 'Mcp-Name', 'Mcp-Method', 'MCP-Protocol-Version', 'honest', 'A2A path', 'A2A version'}
-
+RUN_BY_SERVERS = {'tools/call', 'tools/list', 'prompts/get', 'resources/read', *hostile_a2a.OPERATIONS}
 def mcp_cases():
-    for part in (hostile_http.honest, hostile_mcp.members, hostile_mcp.shapes, hostile_mcp.lexical, hostile_mcp.headers, hostile_http.frames): yield from part()
+    for part in (hostile_http.honest, hostile_mcp.members, hostile_mcp.shapes, hostile_mcp.lexical, hostile_mcp.headers, hostile_http.frames,
+            hostile_h2.requests): yield from part()
 
 def lines(path):
     """The whole lines of a file of JSON lines that is still being written."""
@@ -44,12 +42,19 @@ class Peer:
         self.name, self.ways, self.cases, self.answers = name, ways, list(cases), {}
         self.tls = (ways.get('svid'), ways.get('bundle'))
 
-    def ways_of(self, case): return [w for w in ('direct', 'lane', 'sidecar') if w in self.ways and (w != 'sidecar' or case.trap in STRAIGHT)]
+    def ways_of(self, case):
+        """HTTP/2 is between the lanes: no MCP server here speaks it."""
+        return [w for w in (('lane', 'sidecar') if case.h2 else ('direct', 'lane', 'sidecar')) if w in self.ways]
 
     def send(self, case, way, label):
         host = 'peer.internal:8443' if way == 'sidecar' else f'127.0.0.1:{self.ways[way]}'
-        try: return http1(self.ways[way], case.request(label, host), self.tls if way == 'sidecar' else None, case.answers)
+        tls, patience = self.tls if way == 'sidecar' else None, 20 if case.honest else PATIENCE
+        try:
+            if case.h2: return Answer(200 if http2(self.port(way), case.h2(label, host), tls, patience) else 0)
+            return http1(self.ways[way], case.request(label, host), tls, case.answers, patience)
         except (OSError, SSL.Error): return Answer()
+
+    def port(self, way): return self.ways[way]
 
     def send_all(self):
         for n, case in enumerate(self.cases):
@@ -81,40 +86,40 @@ class Peer:
                 yield case, way, 'ran ' + told(runs) if runs else f'lane: {reason}' if reason else str(self.answers[n, way].status or 'closed'), wrong
 
     def run(self, line): return line['method'], line['target']
-    def said(self, record, _): return record.get('operation'), record.get('target')
+    def said(self, record):
+        """The calls that a record names: one, or those of a batch."""
+        if 'calls' in record: return [(method, target or None) for method, _, target in (c.partition(' ') for c in record['calls'])]
+        return [(record.get('operation'), record.get('target'))]
 
     def misread(self, label, runs):
         """What is wrong with the record of something that was run."""
-        if len(runs) != 1: return f'ran {len(runs)} times: {runs[:3]}'
-        if reason := self.records.denied(label): return f'refused ({reason}), and ran {runs[0]} all the same'
-        record = [self.said(r, runs[0]) for r in self.records.opened[label]]
-        return None if record == runs else f'ran {runs[0]}, recorded as {[(r.get("operation"), r.get("target"), r.get("task")) for r in self.records.opened[label]]}'
+        if reason := self.records.denied(label): return f'refused ({reason}), and ran {runs[:3]} all the same'
+        records = self.records.opened[label]
+        if len(records) != 1: return f'ran {runs[:3]}, with {len(records)} records'
+        # A server may leave out some calls of a batch, but runs none that is not there, and none twice.
+        more = collections.Counter(runs) - collections.Counter(self.said(records[0]))
+        return f'ran {runs[:3]}, recorded as {self.said(records[0])[:3]}' if more else None
 
     def hindered(self, case, n, way, reason):
         """What is wrong with an honest call, which must come through as it does directly, and be recorded for what it is."""
         runs, direct, label = self.ran[f'{way[0]}{n:03}'], self.ran[f'd{n:03}'], f'{way[0]}{n:03}'
         if way == 'direct': return None if runs == ([case.says] if case.says and case.says[0] in RUN_BY_SERVERS else []) else f'ran {runs} directly: the peer is not well'
         if reason: return f'an honest call is refused: {reason}'
-        status = self.answers[n, way].status, self.answers[n, 'direct'].status
-        if runs != direct or status[0] != status[1]: return f'{status[0]} {runs}, directly {status[1]} {direct}'
-        record = [self.said(r, case.says) for r in self.records.opened[label]]
+        if 'direct' in self.ways_of(case) and runs != direct: return f'ran {runs}, directly {direct}'
+        if not case.h2 and (statuses := [self.answers[n, w].status for w in (way, 'direct')])[0] != statuses[1]: return f'answered {statuses[0]}, directly {statuses[1]}'
+        record = [said for r in self.records.opened[label] for said in self.said(r)]
         return f'recorded as {record}, is {case.says}' if case.says and record != [case.says] else None
 
 class Agent(Peer):
     """An A2A agent: three bindings, operations under their names in 1.0, and tasks."""
-    def ways_of(self, case): return ['direct'] + (['sidecar'] if 'sidecar' in self.ways else []) if case.grpc else super().ways_of(case)
+    def ways_of(self, case):
+        """gRPC: an authority of its own labels a call at the sidecar; an egress would set it."""
+        return [w for w in (('direct', 'sidecar') if case.h2 else ('direct', 'lane', 'sidecar')) if w in self.ways]
 
-    def send(self, case, way, label):
-        if not case.grpc: return super().send(case, way, label)
-        port = self.ways['direct_grpc'] if way == 'direct' else self.ways[way]
-        try: return Answer(200 if http2(port, case.h2_fields(label), case.grpc, self.tls if way == 'sidecar' else None) else 0)
-        except (OSError, SSL.Error): return Answer()
+    def port(self, way): return self.ways['direct_grpc' if way == 'direct' else way]
 
-    def run(self, line): return line['operation'], line['task']
-    def said(self, record, run):
-        """The task counts if the record has one: not every record needs to."""
-        operation = record.get('operation')
-        return hostile_a2a.OPERATIONS.get(operation, operation), record['task'] if 'task' in record else record['target'] if 'target' in record else run and run[1]
+    def run(self, line): return line['operation'], line['task'], line['context']
+    def said(self, record): return [(record.get('operation'), record.get('task'), record.get('context'))]
 
 def told(runs): return ', '.join(' '.join(filter(None, r)) for rs in runs.values() for r in rs[:5]).encode(errors='backslashreplace').decode()
 

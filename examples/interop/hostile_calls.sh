@@ -4,7 +4,7 @@
 . "$(dirname "$0")/env.sh"
 HOW=lane; [ "${1:-}" = --direct ] && HOW=direct
 . "$HERE/lane.sh"; need "$NODE22" "$PY_MCP" "$PY_A2A" "$PY_TLS" "$RMCP/calls_server"; [ $HOW = direct ] || need_pqlane
-mkdir -p "$OUT/$HOW"
+mkdir -p "$OUT/$HOW"; rm -f "$OUT/$HOW/hostile_calls.log"
 # ways RAN PORT [GRPC]: the ways to a peer as JSON; with the lane, starts one before it.
 ways() {
   printf '{"ran": "%s", "direct": %s, "direct_grpc": %s' "$1" "$2" "${3:-0}"

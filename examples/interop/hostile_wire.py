@@ -5,7 +5,7 @@ Nothing is corrected on the way: two Host fields, a wrong length or an overlong 
 import re, socket, struct, time
 from OpenSSL import SSL
 
-PATIENCE = 3.0            # seconds for an answer; more than any peer here takes
+PATIENCE = 3              # seconds for an answer to what nobody may answer
 
 class Answer:
     """What came back. status 0: nothing that is HTTP; reason: the lane's own, if it refused."""
@@ -31,14 +31,14 @@ class Reader:
         part, self.buffer = self.buffer[:n], self.buffer[n:]
         return part
 
-def connect(port, tls=None, alpn=b'http/1.1'):
+def connect(port, tls=None, alpn=b'http/1.1', patience=PATIENCE):
     """A connection to a loopback port; tls: (PREFIX of an SVID, FILE of the bundle)."""
-    s = socket.create_connection(('127.0.0.1', port), PATIENCE)
+    s = socket.create_connection(('127.0.0.1', port), patience)
     if not tls: return s
     x = SSL.Context(SSL.TLS_CLIENT_METHOD)
     x.load_verify_locations(tls[1]); x.set_verify(SSL.VERIFY_PEER)
     x.use_certificate_chain_file(tls[0] + '.svid.pem'); x.use_privatekey_file(tls[0] + '.key.pem'); x.set_alpn_protos([alpn])
-    s.settimeout(None); s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack('ll', int(PATIENCE), 0))
+    s.settimeout(None); s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack('ll', patience, 0))
     c = SSL.Connection(x, s); c.set_connect_state(); c.do_handshake()
     return c
 
@@ -52,14 +52,14 @@ def send(conn, raw):
     try: conn.sendall(raw)
     except (OSError, SSL.Error): pass
 
-def http1(port, raw, tls=None, answers=1):
-    """Sends raw bytes, and reads as many answers as asked for; the first counts."""
-    conn = connect(port, tls); send(conn, raw); reader = Reader(conn)
-    got = [read_answer(reader) for _ in range(answers)]
+def http1(port, raw, tls=None, answers=1, patience=PATIENCE):
+    """Sends raw bytes, and reads as many answers as asked for; the first counts. What answers a GET may never end, and is not read."""
+    conn = connect(port, tls, patience=patience); send(conn, raw); reader = Reader(conn)
+    got = [read_answer(reader, raw[:4] not in (b'GET ', b'HEAD')) for _ in range(answers)]
     close(conn)
     return got[0]
 
-def read_answer(reader):
+def read_answer(reader, whole):
     while True:
         head = reader.until(b'\r\n\r\n')
         found = re.match(rb'HTTP/1\.[01] (\d{3})', head or b'')
@@ -69,13 +69,13 @@ def read_answer(reader):
     fields = {}
     for line in head.decode('latin-1').split('\r\n')[1:]:
         name, _, value = line.partition(':'); fields[name.lower()] = value.strip()
-    if fields.get('transfer-encoding', '').lower() == 'chunked':
+    if whole and fields.get('transfer-encoding', '').lower() == 'chunked':
         body = b''
         while (size := reader.until(b'\r\n')) is not None:
             n = int(size.split(b';')[0], 16); body += reader.exactly(n); reader.until(b'\r\n')
             if n == 0: break
-    elif 'content-length' in fields: body = reader.exactly(int(fields['content-length']))
-    elif status in (202, 204): body = b''
+    elif whole and 'content-length' in fields: body = reader.exactly(int(fields['content-length']))
+    elif status in (202, 204) or not whole: body = b''
     else:
         while reader.more(): pass
         body = reader.buffer
@@ -94,13 +94,18 @@ def hpack(fields):
 
 def frame(kind, flags, stream, payload): return struct.pack('>I', len(payload))[1:] + bytes([kind, flags]) + struct.pack('>I', stream) + payload
 
-def http2(port, fields, pieces, tls=None):
-    """One request on a connection of its own, each piece a DATA frame; True if its stream ended in order. What the answer said
-    is Huffman-coded and is left unread: what was run and what was recorded tell."""
-    conn = connect(port, tls, b'h2')
-    send(conn, b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + frame(4, 0, 0, b'') + frame(1, 4, 1, hpack(fields))
-         + b''.join(frame(0, i == len(pieces) - 1, 1, p) for i, p in enumerate(pieces)))
-    reader, end = Reader(conn), time.monotonic() + PATIENCE
+def request_frames(fields, pieces, trailers=None):
+    """The frames of one request, each piece a DATA frame."""
+    last = len(pieces) - 1 if trailers is None else -1
+    out = frame(1, 4 | (not pieces), 1, hpack(fields)) + b''.join(frame(0, i == last, 1, p) for i, p in enumerate(pieces))
+    return out if trailers is None else out + frame(1, 5, 1, hpack(trailers))
+
+def http2(port, frames, tls=None, patience=PATIENCE):
+    """One request on a connection of its own; True if its stream ended in order. What the answer said is Huffman-coded and is left
+    unread: what was run and what was recorded tell."""
+    conn = connect(port, tls, b'h2', patience)
+    send(conn, b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + frame(4, 0, 0, b'') + frames)
+    reader, end = Reader(conn), time.monotonic() + patience
     ended = False
     while not ended and time.monotonic() < end:
         head = reader.exactly(9)

@@ -30,9 +30,12 @@ def ran(operation, params):
     context = message.context_id if message else getattr(params, 'context_id', '')
     ran_file.write(json.dumps({'label': label.get(), 'operation': operation, 'task': task or None, 'context': context or None}) + '\n')
 
-OPERATIONS = {'on_message_send': 'SendMessage', 'on_message_send_stream': 'SendStreamingMessage', 'on_get_task': 'GetTask', 'on_list_tasks': 'ListTasks', 'on_cancel_task': 'CancelTask',
-              'on_subscribe_to_task': 'SubscribeToTask', 'on_create_task_push_notification_config': 'CreateTaskPushNotificationConfig', 'on_get_task_push_notification_config': 'GetTaskPushNotificationConfig',
-              'on_list_task_push_notification_configs': 'ListTaskPushNotificationConfigs', 'on_delete_task_push_notification_config': 'DeleteTaskPushNotificationConfig', 'on_get_extended_agent_card': 'GetExtendedAgentCard'}
+OPERATIONS = {'on_message_send': 'SendMessage', 'on_message_send_stream': 'SendStreamingMessage', 'on_get_task': 'GetTask', 'on_list_tasks': 'ListTasks',
+    'on_cancel_task': 'CancelTask',
+    'on_subscribe_to_task': 'SubscribeToTask', 'on_create_task_push_notification_config': 'CreateTaskPushNotificationConfig',
+    'on_get_task_push_notification_config': 'GetTaskPushNotificationConfig',
+    'on_list_task_push_notification_configs': 'ListTaskPushNotificationConfigs', 'on_delete_task_push_notification_config': 'DeleteTaskPushNotificationConfig',
+    'on_get_extended_agent_card': 'GetExtendedAgentCard'}
 
 class Handler(DefaultRequestHandler):
     """The SDK's handler, with a line written before each of its methods."""
@@ -63,10 +66,12 @@ class Interceptor(grpc.aio.ServerInterceptor):
         label.set(dict(details.invocation_metadata or ()).get('x-label')); return await continuation(details)
 
 async def main():
-    card = AgentCard(name='calls', description='writes what it ran', version='1', capabilities=AgentCapabilities(streaming=True, push_notifications=True, extended_agent_card=True),
-                     supported_interfaces=[AgentInterface(protocol_binding='JSONRPC', protocol_version='1.0', url=f'http://127.0.0.1:{PORT}/')])
+    card = AgentCard(name='calls', description='writes what it ran', version='1',
+        capabilities=AgentCapabilities(streaming=True, push_notifications=True, extended_agent_card=True),
+        supported_interfaces=[AgentInterface(protocol_binding='JSONRPC', protocol_version='1.0', url=f'http://127.0.0.1:{PORT}/')])
     h = Handler(agent_executor=Executor(), task_store=InMemoryTaskStore(), agent_card=card, push_config_store=InMemoryPushNotificationConfigStore())
-    app = Starlette(routes=[*create_agent_card_routes(card), *create_jsonrpc_routes(h, '/', enable_v0_3_compat=True), *create_rest_routes(h, path_prefix='/rest', enable_v0_3_compat=True)])
+    app = Starlette(routes=[*create_agent_card_routes(card), *create_jsonrpc_routes(h, '/', enable_v0_3_compat=True),
+        *create_rest_routes(h, path_prefix='/rest', enable_v0_3_compat=True)])
     g = grpc.aio.server(interceptors=[Interceptor()]); g.add_insecure_port(f'127.0.0.1:{GRPC_PORT}')
     a2a_v0_3_pb2_grpc.add_A2AServiceServicer_to_server(CompatGrpcHandler(h), g); a2a_pb2_grpc.add_A2AServiceServicer_to_server(GrpcHandler(h), g)
     await g.start()
