@@ -245,7 +245,8 @@ impl<'a> Envelope<'a> {
 fn is_id(id: Token<'_>) -> bool {
     match id.kind() {
         Json::Null | Json::String => true,
-        Json::Number => id.as_str().parse::<i64>().is_ok(),
+        // Some readers keep the sign of `-0`.
+        Json::Number => id.as_str() != "-0" && id.as_str().parse::<i64>().is_ok(),
         Json::Array | Json::Boolean | Json::Object => false,
     }
 }

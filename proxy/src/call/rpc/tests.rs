@@ -130,6 +130,7 @@ fn what_two_readers_read_in_two_ways_is_refused() {
         (r#""method":"tasks/get","params":{"taskId":1}"#, WrongType),
         (r#""method":"a","id":1.5"#, BadId),
         (r#""method":"a","id":1e2"#, BadId),
+        (r#""method":"a","id":-0"#, BadId),
         (r#""method":"a","id":9223372036854775808"#, BadId),
         (r#""method":"a","id":{}"#, BadId),
         (r#""method":"a","id":[1]"#, BadId),
