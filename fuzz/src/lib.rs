@@ -16,15 +16,18 @@ pub mod grpc_call;
 pub mod h2_settings;
 pub mod head;
 pub mod leaf;
+pub mod mcp_headers;
 pub mod path;
 pub mod peer_chain;
 pub mod rest_path;
+pub mod rpc;
 pub mod sealed_id;
 pub mod spiffe_id;
 pub mod svid_pem;
 pub mod workload_api;
 
 mod der;
+mod json;
 mod message;
 
 /// What a reader made of its bytes.
@@ -55,7 +58,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 18] = [
     target("bundle_pem", bundle_pem::run),
     target("client_hello", client_hello::run),
     target("config", config::run),
@@ -65,9 +68,11 @@ pub const TARGETS: [Target; 16] = [
     target("h2_settings", h2_settings::run),
     target("head", head::run),
     target("leaf", leaf::run),
+    target("mcp_headers", mcp_headers::run),
     target("path", path::run),
     target("peer_chain", peer_chain::run),
     target("rest_path", rest_path::run),
+    target("rpc", rpc::run),
     target("sealed_id", sealed_id::run),
     target("spiffe_id", spiffe_id::run),
     target("svid_pem", svid_pem::run),
