@@ -10,5 +10,6 @@ mod deny_list;
 pub(crate) use crl::{Crl, CrlIssuer, Revocation, SignsCrls, newest_first, next_update_of};
 pub use crl::{CrlError, MAX_CRL_LEN, MAX_CRLS};
 pub use deny_list::{
-    DenyEntry, DenyList, DenyListError, MAX_DENY_ENTRIES, MAX_DENY_LIST_LEN, MAX_SERIAL_LEN, Serial,
+    Denials, DenyEntry, DenyList, DenyListError, MAX_DENY_ENTRIES, MAX_DENY_LIST_LEN,
+    MAX_SERIAL_LEN, Serial, SerialError,
 };

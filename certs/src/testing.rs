@@ -24,6 +24,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use crate::authority::KeyKind;
 use crate::bundle::{TrustBundle, TrustBundles};
 use crate::clock::Clock;
+use crate::revocation::DenyList;
 use crate::secret::SecretPem;
 use crate::spiffe_id::{AllowList, TrustDomain};
 use crate::svid::X509Svid;
@@ -76,7 +77,7 @@ pub fn verifier_config(
     PeerVerifierConfig {
         bundles,
         allowed,
-        denied: Arc::default(),
+        denied: Arc::new(DenyList::default()),
         algorithms: provider().signature_verification_algorithms,
         clock,
         cache: Arc::default(),

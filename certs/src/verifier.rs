@@ -34,7 +34,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use crate::bundle::TrustBundles;
 use crate::clock::Clock;
 use crate::leaf::Leaf;
-use crate::revocation::DenyList;
+use crate::revocation::{Denials, DenyEntry};
 use crate::spiffe_id::AllowList;
 
 use cache::ChainKey;
@@ -57,7 +57,7 @@ pub struct PeerVerifierConfig {
     /// Whom we speak with.
     pub allowed: AllowList,
     /// Whom we do not speak with although `allowed` names them.
-    pub denied: Arc<DenyList>,
+    pub denied: Arc<dyn Denials>,
     /// The signature algorithms that are accepted, in certificates, revocation lists and handshakes.
     pub algorithms: WebPkiSupportedAlgorithms,
     /// The time; that of the rustls configuration is not used.
@@ -84,7 +84,7 @@ impl PeerVerifier {
     }
 
     /// The same verifier with other bundles and another deny-list.
-    pub fn under(&self, bundles: Arc<TrustBundles>, denied: Arc<DenyList>) -> Self {
+    pub fn under(&self, bundles: Arc<TrustBundles>, denied: Arc<dyn Denials>) -> Self {
         Self::new(PeerVerifierConfig {
             bundles,
             denied,
@@ -125,6 +125,11 @@ impl PeerVerifier {
         let valid_until = Leaf::parse(chain.leaf)?.not_after();
         let then = self.config.clock.now().min(valid_until);
         self.check_lists(&self.verify_chain(&chain, role, then)?)
+    }
+
+    /// The entry of the deny-list that names a peer now.
+    pub fn denies(&self, peer: &PeerIdentity) -> Option<DenyEntry> {
+        self.config.denied.denies(peer)
     }
 
     /// Steps 1 to 3.

@@ -3,15 +3,19 @@
 //! Takes text, one entry a line. Gives a [`DenyList`], which answers by hash lookups. Never scans:
 //! a list of 100,000 entries costs a request no more than a short one.
 
+mod error;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::str::FromStr;
 
 use crate::leaf::significant;
-use crate::spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
+use crate::spiffe_id::{SpiffeId, TrustDomain};
 use crate::verifier::PeerIdentity;
+
+pub use error::{DenyListError, SerialError};
 
 /// The most entries in one list.
 pub const MAX_DENY_ENTRIES: usize = 100_000;
@@ -25,6 +29,21 @@ pub const MAX_SERIAL_LEN: usize = 64;
 
 /// What a line with a serial number begins with.
 const SERIAL: &str = "serial:";
+
+/// Whoever can say at any moment whether a peer is denied.
+///
+/// Asked at every handshake, resumption and judgement of an open connection, so it has to answer at once.
+pub trait Denials: fmt::Debug + Send + Sync {
+    /// The entry that denies this peer now. Only the peer's own certificate is looked at, not those of its
+    /// issuers.
+    fn denies(&self, peer: &PeerIdentity) -> Option<DenyEntry>;
+}
+
+impl Denials for DenyList {
+    fn denies(&self, peer: &PeerIdentity) -> Option<DenyEntry> {
+        Self::denies(self, peer)
+    }
+}
 
 /// The SPIFFE IDs, trust domains and certificates that are refused although they verify.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +83,18 @@ impl DenyList {
             if !entry.is_empty() {
                 list.insert(parse_entry(entry, number)?, number)?;
             }
+        }
+        Ok(list)
+    }
+
+    /// A list of these entries.
+    ///
+    /// # Errors
+    /// [`DenyListError::TooManyEntries`], with the number of the first entry beyond [`MAX_DENY_ENTRIES`].
+    pub fn of(entries: impl IntoIterator<Item = DenyEntry>) -> Result<Self, DenyListError> {
+        let mut list = Self::default();
+        for (index, entry) in entries.into_iter().enumerate() {
+            list.insert(entry, index.saturating_add(1))?;
         }
         Ok(list)
     }
@@ -234,8 +265,8 @@ impl fmt::Display for Serial {
     }
 }
 
-/// One entry of a [`DenyList`]. `Display` writes it as the list has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One entry of a [`DenyList`]. `Display` writes it as the list has it, and `FromStr` reads that.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DenyEntry {
     /// One SPIFFE ID.
     Id(SpiffeId),
@@ -248,6 +279,43 @@ pub enum DenyEntry {
     },
     /// Everybody in one trust domain.
     TrustDomain(TrustDomain),
+}
+
+impl DenyEntry {
+    /// Whether it names this peer.
+    pub fn names(&self, peer: &PeerIdentity) -> bool {
+        let id = peer.spiffe_id();
+        match self {
+            Self::Id(denied) => denied == id,
+            Self::Serial {
+                serial,
+                trust_domain,
+            } => {
+                let bound = trust_domain.as_ref();
+                serial.as_bytes() == peer.serial()
+                    && bound.is_none_or(|domain| domain == id.trust_domain())
+            }
+            Self::TrustDomain(domain) => domain == id.trust_domain(),
+        }
+    }
+}
+
+impl FromStr for DenyEntry {
+    type Err = DenyListError;
+
+    /// Reads one entry, without a comment. Errors speak of line 1.
+    fn from_str(entry: &str) -> Result<Self, DenyListError> {
+        parse_entry(entry, 1)
+    }
+}
+
+impl FromStr for Serial {
+    type Err = SerialError;
+
+    /// Reads `0A1B2C` or `0A:1B:2C`, in either case.
+    fn from_str(text: &str) -> Result<Self, SerialError> {
+        Self::from_hex(text).ok_or(SerialError)
+    }
 }
 
 impl fmt::Display for DenyEntry {
@@ -265,65 +333,4 @@ impl fmt::Display for DenyEntry {
             Self::TrustDomain(trust_domain) => write!(f, "{}", trust_domain.id()),
         }
     }
-}
-
-/// Why a text is not a deny-list. Lines count from 1.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DenyListError {
-    /// A line is not UTF-8.
-    #[error("line {line} of the deny-list is not UTF-8 text")]
-    NotText {
-        /// Which line.
-        line: usize,
-        /// Where in it.
-        #[source]
-        source: std::str::Utf8Error,
-    },
-    /// What follows `serial:` is not a serial number.
-    #[error(
-        "line {line} of the deny-list has no serial number: hexadecimal of at most {MAX_SERIAL_LEN} octets is accepted, serial:0A1B2C or serial:0A:1B:2C, and after a space a trust domain such as spiffe://example.org"
-    )]
-    Serial {
-        /// Which line.
-        line: usize,
-    },
-    /// A serial number is bound to an ID.
-    #[error(
-        "line {line} of the deny-list binds a serial number to an ID: a trust domain such as spiffe://example.org is accepted there"
-    )]
-    SerialOfId {
-        /// Which line.
-        line: usize,
-    },
-    /// An ID or trust domain is malformed.
-    #[error("line {line} of the deny-list is not a SPIFFE ID or trust domain")]
-    SpiffeId {
-        /// Which line.
-        line: usize,
-        /// Why.
-        #[source]
-        source: SpiffeIdError,
-    },
-    /// The text is longer than [`MAX_DENY_LIST_LEN`].
-    #[error("the deny-list is {len} bytes long: at most {MAX_DENY_LIST_LEN} are read")]
-    TooLong {
-        /// Its length in bytes.
-        len: usize,
-    },
-    /// There are more than [`MAX_DENY_ENTRIES`] entries.
-    #[error(
-        "line {line} of the deny-list is one entry too many: at most {MAX_DENY_ENTRIES} are accepted"
-    )]
-    TooManyEntries {
-        /// The line of the first entry beyond them.
-        line: usize,
-    },
-    /// A line is no entry.
-    #[error(
-        "line {line} of the deny-list is no entry: spiffe://example.org/agent/x, spiffe://example.org or serial:0A1B2C is accepted"
-    )]
-    UnknownEntry {
-        /// Which line.
-        line: usize,
-    },
 }

@@ -105,6 +105,14 @@ impl ChainCache {
         self.len() == 0
     }
 
+    /// Forgets the chains of some identities. They are verified again if they come again.
+    pub fn forget(&self, whose: impl Fn(&PeerIdentity) -> bool) {
+        let mut entries = self.lock();
+        let Entries { by_key, order } = &mut *entries;
+        by_key.retain(|_, chain| !whose(&chain.identity));
+        order.retain(|key| by_key.contains_key(key));
+    }
+
     /// The identity of a remembered chain, if all of the chain is valid at `now`.
     pub(super) fn find(&self, key: &ChainKey, now: UnixTime) -> Option<PeerIdentity> {
         let entries = self.lock();

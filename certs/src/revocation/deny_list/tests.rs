@@ -139,3 +139,31 @@ fn refuses_more_than_100_000_entries_and_more_bytes_than_those_take() {
         Err(DenyListError::TooLong { len })
     );
 }
+
+/// An entry by itself says of a peer what a list of it says.
+#[test]
+fn an_entry_names_whom_a_list_of_it_denies() {
+    let domain = TestDomain::new("example.org");
+    let leaf = domain.leaf("/agent").serial(&[0x0a, 0x1b]).issue();
+    let allowed = allow(&["spiffe://example.org/**"]);
+    let clock = Arc::new(FixedClock::new(NOW));
+    let verifier = PeerVerifier::new(verifier_config(bundles(&[&domain]), allowed, clock));
+    let peer = verifier.identify(leaf.chain(), Role::Client).unwrap();
+    for (text, named) in [
+        ("spiffe://example.org/agent", true),
+        ("spiffe://example.org/agent/x", false),
+        ("spiffe://example.org", true),
+        ("spiffe://example.com", false),
+        ("serial:0A1B", true),
+        ("serial:0A1C", false),
+        ("serial:0A1B spiffe://example.org", true),
+        ("serial:0A1B spiffe://example.com", false),
+    ] {
+        let entry: DenyEntry = text.parse().unwrap();
+        assert_eq!(entry.to_string(), text);
+        assert_eq!(entry.names(&peer), named, "{text}");
+        let list = DenyList::of([entry.clone()]).unwrap();
+        assert_eq!(list.denies(&peer), named.then_some(entry), "{text}");
+    }
+    assert!("example.org".parse::<DenyEntry>().is_err());
+}

@@ -267,3 +267,19 @@ fn a_memory_of_no_capacity_remembers_nothing() {
     assert!(verifier.identify(svid.chain(), Role::Client).is_ok());
     assert!(config.cache.is_empty());
 }
+
+#[test]
+fn chains_of_some_can_be_forgotten_and_those_of_others_stay() {
+    let fixture = fixture();
+    let struck_off = fixture.domain.leaf("/struck-off").issue();
+    let other = fixture.domain.leaf("/other").issue();
+    let gone = fixture.identify(&struck_off);
+    fixture.identify(&other);
+    assert_eq!(fixture.cached(), 2);
+    fixture.config.cache.forget(|identity| *identity == gone);
+    assert_eq!(fixture.cached(), 1);
+    fixture.identify(&other);
+    assert_eq!(fixture.cached(), 1);
+    fixture.identify(&struck_off);
+    assert_eq!(fixture.cached(), 2);
+}
