@@ -7,7 +7,6 @@
 //! It has no entrance for anything else: a handshake that was refused or never finished proves no identity, so
 //! it can neither set the ratchet for an ID nor trip it. Under `require-hybrid` it never trips.
 
-mod journal;
 mod line;
 #[cfg(test)]
 mod tests;
@@ -23,11 +22,11 @@ use pqlane_certs::clock::Clock;
 use pqlane_certs::spiffe_id::SpiffeId;
 use pqlane_handshake::kx::{Group, Strength};
 
+use crate::journal::line::written_time;
+use crate::journal::{self, Journal, JournalError, News};
 use crate::tls::with_causes;
-use journal::{Journal, News};
 use line::Entry;
 
-pub use journal::RatchetError;
 pub(crate) use turn::{Downgrade, DowngradeCause, Offered, OnDowngrade, Shown, Turn};
 
 /// What a [`Ratchet::reload`] changed.
@@ -47,7 +46,7 @@ pub(crate) struct Ratchet {
     capacity: usize,
     state: Mutex<State>,
     /// Locked before `state`, never after it: `state` is not held while the disk works.
-    journal: Option<Mutex<Journal>>,
+    journal: Option<Mutex<Journal<Entry>>>,
     unremembered: AtomicU64,
     said_full: AtomicBool,
 }
@@ -66,13 +65,13 @@ impl Ratchet {
     /// `capacity` is how many IDs are remembered at most; what the file holds already is kept whatever it is.
     ///
     /// # Errors
-    /// [`RatchetError`] when the file cannot be used, is no journal, or is of an unknown version.
+    /// [`JournalError`] when the file cannot be used, is no journal, or is of an unknown version.
     pub(crate) fn open(
         path: Option<&Path>,
         on_downgrade: OnDowngrade,
         clock: Arc<dyn Clock>,
         capacity: usize,
-    ) -> Result<Self, RatchetError> {
+    ) -> Result<Self, JournalError> {
         let mut shown = BTreeMap::new();
         let mut journal = None;
         if let Some(path) = path {
@@ -154,8 +153,8 @@ impl Ratchet {
     /// takes an ID back.
     ///
     /// # Errors
-    /// [`RatchetError`]; the state in memory then stays as it was.
-    pub(crate) fn reload(&self) -> Result<Reloaded, RatchetError> {
+    /// [`JournalError`]; the state in memory then stays as it was.
+    pub(crate) fn reload(&self) -> Result<Reloaded, JournalError> {
         let Some(journal) = &self.journal else {
             return Ok(Reloaded::default());
         };
@@ -214,7 +213,7 @@ impl Ratchet {
         }
     }
 
-    fn write_unsaved(&self, journal: &mut Journal) -> Result<(), RatchetError> {
+    fn write_unsaved(&self, journal: &mut Journal<Entry>) -> Result<(), JournalError> {
         let unsaved = {
             let state = self.state();
             let unsaved = |(peer, _): &(&SpiffeId, &Shown)| state.unsaved.contains(*peer);
@@ -235,7 +234,7 @@ impl Ratchet {
         Ok(())
     }
 
-    fn take_news(&self, journal: &mut Journal) -> Result<Reloaded, RatchetError> {
+    fn take_news(&self, journal: &mut Journal<Entry>) -> Result<Reloaded, JournalError> {
         let news = journal.news()?;
         let mut state = self.state();
         Ok(match news {
@@ -306,8 +305,8 @@ fn set_lines(shown: &BTreeMap<SpiffeId, Shown>) -> Vec<String> {
 /// Reads a state file without changing it: every ID that is held to what it showed, in order.
 ///
 /// # Errors
-/// [`RatchetError`] when there is no such file, or it cannot be read or understood.
-pub(crate) fn entries_in(path: &Path) -> Result<Vec<(SpiffeId, Shown)>, RatchetError> {
+/// [`JournalError`] when there is no such file, or it cannot be read or understood.
+pub(crate) fn entries_in(path: &Path) -> Result<Vec<(SpiffeId, Shown)>, JournalError> {
     Ok(live(&journal::read(path)?).into_iter().collect())
 }
 
@@ -316,7 +315,7 @@ pub(crate) fn entries_in(path: &Path) -> Result<Vec<(SpiffeId, Shown)>, RatchetE
 pub(crate) enum ForgetError {
     /// The state file cannot be used.
     #[error(transparent)]
-    Journal(#[from] RatchetError),
+    Journal(#[from] JournalError),
     /// The ID is not in the state file.
     #[error("{peer} is not among the {held} IDs in the state file: see `pqlane ratchet list`")]
     NotHeld {
@@ -343,6 +342,7 @@ pub(crate) fn forget_in(
             held: held.len(),
         });
     }
-    let at = line::written_time(clock.now());
-    Ok(journal::append_forget(path, peer, &at)?)
+    let at = written_time(clock.now());
+    let (mut journal, _) = Journal::<Entry>::open(path)?;
+    Ok(journal.append(&[line::forget_line(peer, &at)])?)
 }

@@ -8,7 +8,8 @@ use pqlane_certs::spiffe_id::SpiffeId;
 use serde_json::json;
 
 use super::say;
-use crate::ratchet::{self, ForgetError, RatchetError, Shown};
+use crate::journal::JournalError;
+use crate::ratchet::{self, ForgetError, Shown};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Ratchet {
@@ -50,7 +51,7 @@ pub(super) enum RatchetCommandError {
     #[error(transparent)]
     Forget(#[from] ForgetError),
     #[error(transparent)]
-    List(#[from] RatchetError),
+    List(#[from] JournalError),
 }
 
 impl Ratchet {

@@ -48,7 +48,7 @@ impl Place {
         place
     }
 
-    fn try_open(&self) -> Result<Ratchet, RatchetError> {
+    fn try_open(&self) -> Result<Ratchet, JournalError> {
         Ratchet::open(Some(&self.path), OnDowngrade::Refuse, clock(), 100)
     }
 

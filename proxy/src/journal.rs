@@ -1,78 +1,45 @@
-//! The ratchet's state file: an append-only journal of JSON lines.
+//! What outlives the process, as an append-only journal of JSON lines.
 //!
-//! Takes what is to be remembered and forgotten, one line each:
-//! `{"v":1,"set":"spiffe://…","group":"X25519MLKEM768","at":"2026-11-21T09:30:00Z"}` and
-//! `{"v":1,"forget":"spiffe://…","at":"…"}`. Gives them back in order. A line is written with one `write(2)` to
-//! a file opened with `O_APPEND`, and `fdatasync` follows, so a crash can tear the last line only; the next line
-//! is written after a line feed, the torn one is passed over, and every line before it counts. It never rewrites
-//! a line: a journal with many dead lines is replaced as a whole by [`Journal::compact`].
+//! Takes entries, one line each, with a version: `{"v":1,…}`. Gives them back in order. A line is written with one
+//! `write(2)` to a file opened with `O_APPEND`, and `fdatasync` follows, so a crash can tear the last line only; the
+//! next line is written after a line feed, the torn one is passed over, and every line before it counts. It never
+//! rewrites a line: a journal with many dead lines is replaced as a whole by [`Journal::compact`].
+
+mod error;
+pub(crate) mod line;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::marker::PhantomData;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use pqlane_certs::spiffe_id::SpiffeId;
-
-use super::line::{Entry, Reading, read_line};
+pub use error::JournalError;
+use error::{io_error, not_a_file, not_an_entry};
+use line::{Reading, read_line};
 
 /// The longest line that is read, in bytes. An ID has at most 2048.
-const MAX_LINE_BYTES: u64 = 4096;
+pub(crate) const MAX_LINE_BYTES: u64 = 4096;
 
-/// Why the journal cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RatchetError {
-    /// The system refused.
-    #[error("cannot {doing} the ratchet's state file {}", path.display())]
-    Io {
-        /// A verb.
-        doing: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A line that no version of this program wrote, whole or torn.
-    #[error(
-        "{}, line {line}: {what}; a ratchet's state file holds one JSON object a line, with \"v\":1 and \"set\" \
-         or \"forget\"",
-        path.display()
-    )]
-    NotAnEntry {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1, from the place where reading began.
-        line: u64,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The path leads to a directory, a device or a pipe.
-    #[error("{} is not a file: the ratchet's state needs a regular file", path.display())]
-    NotAFile {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// Written by a later version of this program.
-    #[error(
-        "{}, line {line}: version {version} of the ratchet's state is not known here, only version 1: run the \
-         version of pqlane that wrote it, or a later one",
-        path.display()
-    )]
-    UnknownVersion {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1, from the place where reading began.
-        line: u64,
-        /// The version.
-        version: u64,
-    },
+/// What one kind of journal holds.
+pub(crate) trait Entry: Sized {
+    /// Whose file it is, in messages: `the … file`.
+    const OWNER: &'static str;
+    /// The members that tell its lines from others, in messages.
+    const MEMBERS: &'static str;
+
+    /// Reads a line whose version is known.
+    ///
+    /// # Errors
+    /// What is wrong with the line.
+    fn read(line: &[u8]) -> Result<Self, String>;
 }
 
 /// What was read from some place in the journal to its end.
-#[derive(Debug, Default)]
-pub(super) struct Contents {
+#[derive(Debug)]
+pub(crate) struct Contents<E> {
     /// The entries, oldest first.
-    pub(super) entries: Vec<Entry>,
+    pub(crate) entries: Vec<E>,
     /// How many lines there were, torn and empty ones too.
     lines: u64,
     /// Offset after the last line that is whole.
@@ -81,11 +48,11 @@ pub(super) struct Contents {
 
 /// What has happened to the journal since it was last read.
 #[derive(Debug)]
-pub(super) enum News {
+pub(crate) enum News<E> {
     /// These entries were appended, some of them perhaps by ourselves.
-    Appended(Vec<Entry>),
+    Appended(Vec<E>),
     /// Another file stands there now, and this is all of it.
-    Replaced(Vec<Entry>),
+    Replaced(Vec<E>),
 }
 
 /// What becomes of a last line without a line feed.
@@ -99,22 +66,23 @@ enum Tail {
 
 /// The file, open for appending.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal<E> {
     path: PathBuf,
     file: File,
     /// Everything before this offset has been read.
     read_to: u64,
     /// The file was at least this long once; it never gets shorter by our doing.
     len: u64,
+    holds: PhantomData<fn() -> E>,
 }
 
-impl Journal {
+impl<E: Entry> Journal<E> {
     /// Opens the journal, and makes an empty one with mode 0600 if there is none.
     ///
     /// # Errors
-    /// [`RatchetError`] when the file cannot be read and appended to, or is no journal of this version.
-    pub(super) fn open(path: &Path) -> Result<(Self, Contents), RatchetError> {
-        let failed = |doing| io_error(doing, path);
+    /// [`JournalError`] when the file cannot be read and appended to, or is no journal of this version.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Contents<E>), JournalError> {
+        let failed = |doing| io_error::<E>(doing, path);
         let file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -133,6 +101,7 @@ impl Journal {
             file,
             read_to: contents.end,
             len: contents.end,
+            holds: PhantomData,
         };
         Ok((journal, contents))
     }
@@ -141,7 +110,7 @@ impl Journal {
     ///
     /// # Errors
     /// When some may not have reached the disk. They may all be written again: an entry counts once.
-    pub(super) fn append(&mut self, lines: &[String]) -> Result<(), RatchetError> {
+    pub(crate) fn append(&mut self, lines: &[String]) -> Result<(), JournalError> {
         let written = lines
             .iter()
             .try_for_each(|line| self.write(line.as_bytes()));
@@ -150,7 +119,7 @@ impl Journal {
             self.len = self.file.metadata()?.len();
             Ok(())
         });
-        synced.map_err(io_error("append to", &self.path))
+        synced.map_err(io_error::<E>("append to", &self.path))
     }
 
     /// Writes one line, after a line feed if a crash or a full disk has left half a line before it.
@@ -186,7 +155,7 @@ impl Journal {
     }
 
     /// Whether the path no longer leads to the file that is open, or that file was cut short.
-    pub(super) fn is_replaced(&self) -> bool {
+    pub(crate) fn is_replaced(&self) -> bool {
         let Ok(open) = self.file.metadata() else {
             return true;
         };
@@ -203,7 +172,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::open`]; what could not be read is read again next time.
-    pub(super) fn news(&mut self) -> Result<News, RatchetError> {
+    pub(crate) fn news(&mut self) -> Result<News<E>, JournalError> {
         if self.is_replaced() {
             let (journal, contents) = Self::open(&self.path)?;
             *self = journal;
@@ -219,8 +188,8 @@ impl Journal {
     /// the directory flushed. Whenever the system stops, one of the two stands there whole.
     ///
     /// # Errors
-    /// [`RatchetError::Io`] at any step; the old journal then stays in use.
-    pub(super) fn compact(&mut self, lines: &[String]) -> Result<(), RatchetError> {
+    /// [`JournalError::Io`] at any step; the old journal then stays in use.
+    pub(crate) fn compact(&mut self, lines: &[String]) -> Result<(), JournalError> {
         let mut name = self.path.as_os_str().to_owned();
         name.push(".new");
         let beside = PathBuf::from(name);
@@ -243,16 +212,16 @@ impl Journal {
             sync_directory(&self.path)?;
             Ok(file)
         };
-        self.file = replace().map_err(io_error("compact", &self.path))?;
+        self.file = replace().map_err(io_error::<E>("compact", &self.path))?;
         self.read_to = lines.iter().map(|line| line.len() as u64).sum();
         self.len = self.read_to;
         Ok(())
     }
 }
 
-impl Contents {
+impl<E> Contents<E> {
     /// Whether more than half of the lines say nothing any more.
-    pub(super) fn is_worth_compacting(&self, live: usize) -> bool {
+    pub(crate) fn is_worth_compacting(&self, live: usize) -> bool {
         self.lines > 2 * live as u64
     }
 }
@@ -260,41 +229,36 @@ impl Contents {
 /// Reads a journal without changing it.
 ///
 /// # Errors
-/// [`RatchetError`] when there is none, or it cannot be read or understood.
-pub(super) fn read(path: &Path) -> Result<Vec<Entry>, RatchetError> {
+/// [`JournalError`] when there is none, or it cannot be read or understood.
+pub(crate) fn read<E: Entry>(path: &Path) -> Result<Vec<E>, JournalError> {
     // Opening a pipe would wait for its writer.
     if !fs::metadata(path)
-        .map_err(io_error("find", path))?
+        .map_err(io_error::<E>("find", path))?
         .is_file()
     {
-        let path = path.to_owned();
-        return Err(RatchetError::NotAFile { path });
+        return Err(not_a_file::<E>(path));
     }
-    let file = File::open(path).map_err(io_error("open", path))?;
+    let file = File::open(path).map_err(io_error::<E>("open", path))?;
     read_from(&file, path, 0, Tail::Take).map(|contents| contents.entries)
 }
 
-/// Appends one `forget` to a journal that exists.
-///
-/// # Errors
-/// As [`Journal::open`] and [`Journal::append`].
-pub(super) fn append_forget(path: &Path, peer: &SpiffeId, at: &str) -> Result<(), RatchetError> {
-    let (mut journal, _) = Journal::open(path)?;
-    journal.append(&[super::line::forget_line(peer, at)])
-}
-
-fn read_from(file: &File, path: &Path, from: u64, tail: Tail) -> Result<Contents, RatchetError> {
-    let failed = |doing| io_error(doing, path);
+fn read_from<E: Entry>(
+    file: &File,
+    path: &Path,
+    from: u64,
+    tail: Tail,
+) -> Result<Contents<E>, JournalError> {
+    let failed = |doing| io_error::<E>(doing, path);
     if !file.metadata().map_err(failed("look at"))?.is_file() {
-        let path = path.to_owned();
-        return Err(RatchetError::NotAFile { path });
+        return Err(not_a_file::<E>(path));
     }
     let mut file = file;
     file.seek(SeekFrom::Start(from)).map_err(failed("read"))?;
     let mut reader = BufReader::new(file);
     let mut contents = Contents {
+        entries: Vec::new(),
+        lines: 0,
         end: from,
-        ..Contents::default()
     };
     let mut bytes = Vec::new();
     loop {
@@ -312,11 +276,8 @@ fn read_from(file: &File, path: &Path, from: u64, tail: Tail) -> Result<Contents
         }
         contents.lines += 1;
         if line.len() as u64 > MAX_LINE_BYTES {
-            return Err(RatchetError::NotAnEntry {
-                path: path.to_owned(),
-                line: contents.lines,
-                what: format!("longer than {MAX_LINE_BYTES} bytes"),
-            });
+            let what = format!("longer than {MAX_LINE_BYTES} bytes");
+            return Err(not_an_entry::<E>(path, contents.lines, what));
         }
         let entries = contents.entries.len();
         take_line(line, path, &mut contents)?;
@@ -326,7 +287,11 @@ fn read_from(file: &File, path: &Path, from: u64, tail: Tail) -> Result<Contents
     }
 }
 
-fn take_line(line: &[u8], path: &Path, contents: &mut Contents) -> Result<(), RatchetError> {
+fn take_line<E: Entry>(
+    line: &[u8],
+    path: &Path,
+    contents: &mut Contents<E>,
+) -> Result<(), JournalError> {
     let number = contents.lines;
     match read_line(line) {
         Reading::Entry(entry) => contents.entries.push(entry),
@@ -334,17 +299,15 @@ fn take_line(line: &[u8], path: &Path, contents: &mut Contents) -> Result<(), Ra
         Reading::Torn => tracing::warn!(
             path = %path.display(),
             line = number,
-            "a torn line in the ratchet's state file is passed over"
+            "a torn line in the {} file is passed over",
+            E::OWNER
         ),
         Reading::Foreign(what) => {
-            return Err(RatchetError::NotAnEntry {
-                path: path.to_owned(),
-                line: number,
-                what,
-            });
+            return Err(not_an_entry::<E>(path, number, what));
         }
         Reading::OtherVersion(version) => {
-            return Err(RatchetError::UnknownVersion {
+            return Err(JournalError::UnknownVersion {
+                owner: E::OWNER,
                 path: path.to_owned(),
                 line: number,
                 version,
@@ -359,13 +322,5 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(directory) => File::open(directory)?.sync_all(),
         None => Ok(()),
-    }
-}
-
-fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl Fn(io::Error) -> RatchetError + 'a {
-    move |source| RatchetError::Io {
-        doing,
-        path: path.to_owned(),
-        source,
     }
 }
