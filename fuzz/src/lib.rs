@@ -12,6 +12,7 @@ pub mod client_hello;
 pub mod config;
 pub mod crl;
 pub mod deny_list;
+pub mod event_stream;
 pub mod grpc_call;
 pub mod h2_settings;
 pub mod head;
@@ -20,6 +21,7 @@ pub mod mcp_headers;
 pub mod path;
 pub mod peer_chain;
 pub mod rest_path;
+pub mod revocation;
 pub mod rpc;
 pub mod sealed_id;
 pub mod spiffe_id;
@@ -58,12 +60,13 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 20] = [
     target("bundle_pem", bundle_pem::run),
     target("client_hello", client_hello::run),
     target("config", config::run),
     target("crl", crl::run),
     target("deny_list", deny_list::run),
+    target("event_stream", event_stream::run),
     target("grpc_call", grpc_call::run),
     target("h2_settings", h2_settings::run),
     target("head", head::run),
@@ -72,6 +75,7 @@ pub const TARGETS: [Target; 18] = [
     target("path", path::run),
     target("peer_chain", peer_chain::run),
     target("rest_path", rest_path::run),
+    target("revocation", revocation::run),
     target("rpc", rpc::run),
     target("sealed_id", sealed_id::run),
     target("spiffe_id", spiffe_id::run),

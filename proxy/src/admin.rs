@@ -1,4 +1,8 @@
-//! The admin listener: `/livez`, `/readyz`, `/metrics`, `/v1/ratchet`, `/v1/refusals`. Read-only, and for local callers.
+//! The admin listener: `/livez`, `/readyz`, `/metrics`, `/v1/ratchet`, `/v1/refusals`, `/v1/revocations`. For local
+//! callers; what changes something takes the Unix socket, or a token.
+
+mod revocations;
+mod token;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,6 +18,7 @@ use pqlane_certs::clock::Rfc3339;
 use serde::Serialize;
 
 use crate::accept::Accepted;
+use crate::app::Revoker;
 use crate::body::LaneBody;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -22,6 +27,8 @@ use crate::readiness::Readiness;
 use crate::refusals::Refusals;
 use crate::routes::is_loopback;
 use crate::transport::Socket;
+pub(crate) use token::AdminToken;
+pub use token::TokenError;
 
 /// Prometheus's OpenMetrics text, version 1.0.0.
 const OPEN_METRICS: HeaderValue =
@@ -35,16 +42,31 @@ pub(crate) struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) ratchet: Arc<Ratchet>,
     pub(crate) refusals: Arc<Refusals>,
+    pub(crate) revoker: Arc<Revoker>,
+    /// What a call over TCP must bear if it changes something; without it none does.
+    pub(crate) token: Option<Arc<AdminToken>>,
     pub(crate) limits: Limits,
+}
+
+/// How a caller reached the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Via {
+    /// A port, which every user of this machine can reach.
+    Tcp,
+    /// The Unix socket, which its mode keeps for our own user.
+    Unix,
 }
 
 impl Admin {
     /// Serves one connection.
     pub(crate) async fn connection(self: Arc<Self>, accepted: Accepted) {
-        let over_tcp = matches!(accepted.socket, Socket::Tcp(_));
+        let via = match accepted.socket {
+            Socket::Tcp(_) => Via::Tcp,
+            Socket::Unix(_) => Via::Unix,
+        };
         let service = service_fn(|request| {
-            let response = self.answer(&request, over_tcp);
-            async move { Ok::<_, Infallible>(response) }
+            let admin = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(admin.answer(request, via).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -72,15 +94,23 @@ impl Admin {
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>, over_tcp: bool) -> Response<LaneBody> {
-        let local = !over_tcp || from_local_program(request);
-        if !local {
+    async fn answer(&self, request: Request<Incoming>, via: Via) -> Response<LaneBody> {
+        if via == Via::Tcp && !from_local_program(&request) {
             return text(StatusCode::FORBIDDEN, "the Host must be a loopback name\n");
         }
-        if request.method() != Method::GET && request.method() != Method::HEAD {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+        let path = request.uri().path();
+        let revocation = path.strip_prefix("/v1/revocations/");
+        match (request.method(), revocation) {
+            (&Method::GET | &Method::HEAD, _) => self.told(path),
+            (&Method::POST, None) if path == "/v1/revocations" => self.revoke(request, via).await,
+            (&Method::DELETE, Some(id)) => self.lift(request.headers(), id, via).await,
+            _ => text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n"),
         }
-        match request.uri().path() {
+    }
+
+    /// What a call is told that changes nothing.
+    fn told(&self, path: &str) -> Response<LaneBody> {
+        match path {
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => match self.readiness.check() {
                 Ok(()) => text(StatusCode::OK, "ok\n"),
@@ -94,9 +124,10 @@ impl Admin {
             }
             "/v1/ratchet" => json(&self.held_to_hybrid()),
             "/v1/refusals" => json(&self.refusals.snapshot()),
+            "/v1/revocations" => self.revocations(),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "/livez /readyz /metrics /v1/ratchet /v1/refusals\n",
+                "/livez /readyz /metrics /v1/ratchet /v1/refusals /v1/revocations\n",
             ),
         }
     }

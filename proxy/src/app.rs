@@ -5,6 +5,7 @@ mod deny_list;
 mod generation;
 mod listeners;
 mod reload;
+mod revoke;
 mod sealing;
 mod shared;
 
@@ -22,11 +23,12 @@ use pqlane_handshake::provider::{SignatureProfile, provider_for};
 use tokio::sync::watch;
 
 use crate::accept::{BoundAddress, Listener, OpenTo};
+use crate::admin::TokenError;
 use crate::config::{Config, ListenAddress};
 use crate::drain::{self, Phase};
 use crate::guard::PullCause;
 use crate::identity::Feed;
-use crate::ratchet::RatchetError;
+use crate::journal::JournalError;
 use crate::record::{Flushed, RecordError, Sink};
 use crate::seal::{KeyFileError, Keyring, KeyringError};
 use changes::Changes;
@@ -34,10 +36,11 @@ use deny_list::{DenyListError, load_deny_list};
 use generation::{Generation, Ingredients};
 use listeners::{BoundListener, Listeners, Wanted, bind, serve_admin};
 use reload::Reloader;
+pub(crate) use revoke::{NotRevoked, Revoked, Revoker, StillRevoked};
 pub(crate) use sealing::SEALING_KEYS_FILE;
 use sealing::load_keyring;
 pub(crate) use shared::RATCHET_FILE;
-use shared::Shared;
+use shared::{Epochs, Shared};
 
 /// How long the last records may take to be written at the end.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
@@ -45,6 +48,9 @@ const LAST_RECORDS: Duration = Duration::from_secs(5);
 /// Why a process cannot start, or a change cannot take effect.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    /// The token of the admin listener.
+    #[error("no usable [admin] token_file")]
+    AdminToken(#[from] TokenError),
     /// A listener cannot be bound.
     #[error("cannot listen on {address}")]
     Bind {
@@ -68,9 +74,9 @@ pub enum BuildError {
     /// An SVID that CNSA 2.0 does not permit.
     #[error("the SVID of {0} has no ML-DSA-87 key, which kx_policy = \"cnsa\" asks for")]
     NotCnsa(SpiffeId),
-    /// The memory of who has shown hybrid key exchange.
+    /// What is remembered in the state directory.
     #[error("no usable state")]
-    Ratchet(#[from] RatchetError),
+    State(#[from] JournalError),
     /// Records.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -129,7 +135,7 @@ impl App {
                     keyring: Arc::clone(&keyring),
                     known: Vec::new(),
                 };
-                let generation = Generation::build(&shared, &ingredients, reload::FIRST_EPOCH)?;
+                let generation = Generation::build(&shared, &ingredients, Epochs::FIRST)?;
                 Some((material, generation))
             }
         };
@@ -171,8 +177,8 @@ impl App {
         }
         let admin = match &self.config.admin {
             None => None,
-            Some(address) => {
-                let (listener, bound) = bind(address, OpenTo::Owner).await?;
+            Some(admin) => {
+                let (listener, bound) = bind(&admin.listen, OpenTo::Owner).await?;
                 tracing::info!(listener = "admin", address = %bound, "listening");
                 addresses.push(("admin".to_owned(), bound));
                 Some(listener)

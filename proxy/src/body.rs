@@ -3,14 +3,16 @@
 //! Frames pass as they come, data and trailers alike; nothing is gathered. A tap on the body counts, lets the
 //! stream's guard cut it, and closes the call's record exactly once.
 
+mod ending;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -20,6 +22,8 @@ use crate::headers;
 use crate::pool::{Driven, Lease};
 use crate::record::{OpenCall, Outcome};
 use crate::session::CallSlot;
+use ending::LastWords;
+pub(crate) use ending::{Ending, last_event};
 
 /// A request's or a response's body.
 #[derive(Debug)]
@@ -34,6 +38,9 @@ enum Source {
     Incoming(Option<Bytes>, Incoming),
     /// There already, with its trailers and its share of the memory for such bodies.
     Read(Option<Bytes>, Option<HeaderMap>, Hold),
+    /// Nothing more: the last words of a body that was cut have been said. It keeps its place on its connection
+    /// until they are taken.
+    Parting(#[expect(dead_code, reason = "held until the body is dropped")] CallSlot),
     /// Of our own.
     Whole(Option<Bytes>),
 }
@@ -79,41 +86,6 @@ pub(crate) struct ResponseTap {
     pub(crate) ending: Ending,
     /// Bytes passed so far.
     pub(crate) bytes: u64,
-}
-
-/// How a response can end early so that its reader knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// Only by breaking off.
-    Breaks,
-    /// `text/event-stream` ends between events (WHATWG HTML §9.2).
-    EventStream,
-    /// A gRPC call ends with a status in its trailers.
-    Grpc,
-}
-
-impl Ending {
-    /// How a response with this head can end.
-    pub(crate) fn of(head: &http::response::Parts) -> Self {
-        let content_type = head.headers.get(CONTENT_TYPE);
-        let essence = content_type
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split(';').next())
-            .unwrap_or_default();
-        match essence.trim() {
-            "text/event-stream" => Self::EventStream,
-            "application/grpc" | "application/grpc+proto" => Self::Grpc,
-            _ => Self::Breaks,
-        }
-    }
-}
-
-/// gRPC status 16, UNAUTHENTICATED.
-fn unauthenticated(cause: PullCause) -> HeaderMap {
-    let mut trailers = HeaderMap::with_capacity(2);
-    trailers.insert("grpc-status", HeaderValue::from_static("16"));
-    trailers.insert("grpc-message", HeaderValue::from_static(cause.code()));
-    trailers
 }
 
 /// Why a body ended before its end.
@@ -173,23 +145,18 @@ impl LaneBody {
     }
 
     fn finish(&mut self, outcome: Outcome) {
-        if !matches!(self.tap, Tap::Response(_)) {
-            return;
+        if let Some(tap) = self.take_tap() {
+            drop(tap.finish(outcome));
         }
-        if let Tap::Response(tap) = std::mem::replace(&mut self.tap, Tap::None) {
-            let ResponseTap {
-                slot,
-                lease,
-                record,
-                status,
-                ending: _used_where_it_is_cut,
-                bytes,
-            } = *tap;
-            if let Outcome::Completed = outcome {
-                lease.give_back();
-            }
-            record.close(outcome, status, bytes);
-            drop(slot);
+    }
+
+    fn take_tap(&mut self) -> Option<ResponseTap> {
+        if !matches!(self.tap, Tap::Response(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.tap, Tap::None) {
+            Tap::Response(tap) => Some(*tap),
+            Tap::None | Tap::Request(_) => None,
         }
     }
 
@@ -205,19 +172,24 @@ impl LaneBody {
     /// which a client asks again, and a gRPC call with its status. Anything else breaks off, so that nobody takes
     /// half of it for the whole.
     fn cut(&mut self, cause: PullCause) -> Option<Result<Frame<Bytes>, BodyError>> {
-        let ending = match &self.tap {
-            Tap::Response(tap) => tap.ending,
-            Tap::None | Tap::Request(_) => Ending::Breaks,
-        };
-        self.finish(Outcome::Cut(cause));
         self.source = Source::Whole(None);
-        match (ending, cause) {
-            (Ending::EventStream, PullCause::NoLongerAllowed | PullCause::SvidExpired) => None,
-            (Ending::Grpc, PullCause::NoLongerAllowed | PullCause::SvidExpired) => {
-                Some(Ok(Frame::trailers(unauthenticated(cause))))
-            }
-            (Ending::Breaks | Ending::EventStream | Ending::Grpc, _) => {
-                Some(Err(BodyError::Cut(cause)))
+        let Some(mut tap) = self.take_tap() else {
+            return Some(Err(BodyError::Cut(cause)));
+        };
+        let words = tap.ending.last_words(cause);
+        if let LastWords::Say(frame) = &words {
+            let said = frame.data_ref().map_or(0, Bytes::len);
+            tap.bytes = tap
+                .bytes
+                .saturating_add(said.try_into().unwrap_or(u64::MAX));
+        }
+        let slot = tap.finish(Outcome::Cut(cause));
+        match words {
+            LastWords::BreakOff => Some(Err(BodyError::Cut(cause))),
+            LastWords::Say(frame) => {
+                // Whoever waits for the end of the stream waits until this body is dropped.
+                self.source = Source::Parting(slot);
+                Some(Ok(frame))
             }
         }
     }
@@ -233,8 +205,31 @@ impl LaneBody {
                     headers::strip_identity(trailers);
                 }
             }
-            Tap::Response(tap) => tap.bytes = tap.bytes.saturating_add(length),
+            Tap::Response(tap) => {
+                tap.bytes = tap.bytes.saturating_add(length);
+                tap.ending
+                    .passed(frame.data_ref().map(|data| &data[..]).unwrap_or_default());
+            }
         }
+    }
+}
+
+impl ResponseTap {
+    /// Closes the record; gives back the call's place on its connection.
+    fn finish(self, outcome: Outcome) -> CallSlot {
+        let Self {
+            slot,
+            lease,
+            record,
+            status,
+            ending: _used_where_it_is_cut,
+            bytes,
+        } = self;
+        if let Outcome::Completed = outcome {
+            lease.give_back();
+        }
+        record.close(outcome, status, bytes);
+        slot
     }
 }
 
@@ -252,6 +247,7 @@ impl Source {
         match self {
             Self::Incoming(first, rest) => first.is_none() && rest.is_end_stream(),
             Self::Read(bytes, trailers, _hold) => bytes.is_none() && trailers.is_none(),
+            Self::Parting(_) => true,
             Self::Whole(whole) => whole.is_none(),
         }
     }
@@ -285,6 +281,7 @@ impl Body for LaneBody {
                 }
                 ready!(polled)
             }
+            Source::Parting(_) => return Poll::Ready(None),
             Source::Read(bytes, trailers, _hold) => match bytes.take() {
                 Some(bytes) => Some(Ok(Frame::data(bytes))),
                 None => trailers
@@ -319,6 +316,7 @@ impl Body for LaneBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
+            Source::Parting(_) => SizeHint::with_exact(0),
             Source::Incoming(first, rest) => {
                 let first = first.as_ref().map_or(0, Bytes::len);
                 let first = u64::try_from(first).unwrap_or(u64::MAX);
@@ -345,6 +343,10 @@ impl Drop for LaneBody {
             progress.ended.store(true, Ordering::Release);
         }
         // Only a response that nobody read to its end still has its tap.
-        self.finish(Outcome::Cancelled);
+        let cause = match &self.tap {
+            Tap::Response(tap) => tap.slot.guard().cause(),
+            Tap::None | Tap::Request(_) => None,
+        };
+        self.finish(cause.map_or(Outcome::Cancelled, Outcome::Cut));
     }
 }

@@ -109,7 +109,8 @@ impl CommandError {
         match self {
             Self::Config(_)
             | Self::Build(
-                BuildError::DenyList(_)
+                BuildError::AdminToken(_)
+                | BuildError::DenyList(_)
                 | BuildError::Identity(_)
                 | BuildError::Kx(_)
                 | BuildError::NoSuchIdentity(_)
@@ -120,9 +121,9 @@ impl CommandError {
             Self::Authority(_)
             | Self::Build(
                 BuildError::Bind { .. }
-                | BuildError::Ratchet(_)
                 | BuildError::Record(_)
-                | BuildError::SealingKeys(_),
+                | BuildError::SealingKeys(_)
+                | BuildError::State(_),
             )
             | Self::Ratchet(_)
             | Self::Runtime(_) => ExitCode::FAILURE,

@@ -54,11 +54,19 @@ pub struct Config {
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) audit: Sink,
     pub(crate) on_audit_failure: OnFailure,
-    pub(crate) admin: Option<ListenAddress>,
+    pub(crate) admin: Option<AdminConfig>,
     pub(crate) limits: Limits,
     pub(crate) workers: Option<NonZeroUsize>,
     pub(crate) inbound: Vec<InboundConfig>,
     pub(crate) outbound: Vec<OutboundConfig>,
+}
+
+/// The admin listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AdminConfig {
+    pub(crate) listen: ListenAddress,
+    /// The token that calls over TCP must bear if they change something.
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// Whether TLS sessions are resumed.
@@ -221,7 +229,10 @@ impl Config {
                 AuditTarget::File(path) => Sink::File(origin.resolve(path)),
             },
             on_audit_failure: audit.on_failure,
-            admin: admin.map(|admin| admin.listen.into_inner()),
+            admin: admin.map(|admin| AdminConfig {
+                listen: admin.listen.into_inner(),
+                token_file: admin.token_file.map(|path| origin.resolve(path)),
+            }),
             limits: limits.into_inner(),
             workers,
             inbound: inbound

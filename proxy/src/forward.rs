@@ -207,7 +207,7 @@ fn returned(
         slot,
         lease,
         status: head.status,
-        ending: Ending::of(&head),
+        ending: Ending::of(&head, None),
         record,
         bytes: 0,
     };

@@ -11,6 +11,8 @@ use std::task::{Context, Poll, Waker};
 use futures_util::task::AtomicWaker;
 use slab::Slab;
 
+use crate::remediation::{Cut, Open};
+
 /// Why a stream must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -32,6 +34,15 @@ impl PullCause {
         ]
         .into_iter()
         .find(|cause| *cause as u8 == stored)
+    }
+
+    /// One sentence for the caller.
+    pub(crate) fn message(self) -> &'static str {
+        match self {
+            Self::DrainDeadline => "the lane is stopping",
+            Self::NoLongerAllowed => "the stream was ended: the peer is no longer allowed",
+            Self::SvidExpired => "the stream was ended: the SVID under it has expired",
+        }
     }
 
     /// The stable label of a cut stream in records.
@@ -71,14 +82,22 @@ pub(crate) struct Guards {
 #[derive(Debug, Default)]
 struct Shared {
     pulled: Pulled,
-    wakers: Mutex<Slab<Option<Waker>>>,
+    streams: Mutex<Slab<Registered>>,
     /// Whoever drives the connection.
     driver: AtomicWaker,
 }
 
+/// A stream that is open.
+#[derive(Debug, Default)]
+struct Registered {
+    waker: Option<Waker>,
+    /// Tells whoever had it cut that it has ended.
+    cut: Option<Open>,
+}
+
 impl Shared {
-    fn wakers(&self) -> MutexGuard<'_, Slab<Option<Waker>>> {
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn streams(&self) -> MutexGuard<'_, Slab<Registered>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cause(&self) -> Option<PullCause> {
@@ -90,7 +109,7 @@ impl Guards {
     /// Registers a stream.
     pub(crate) fn register(&self) -> StreamGuard {
         StreamGuard {
-            key: self.shared.wakers().insert(None),
+            key: self.shared.streams().insert(Registered::default()),
             shared: Arc::clone(&self.shared),
         }
     }
@@ -99,16 +118,34 @@ impl Guards {
     pub(crate) fn pull(&self, cause: PullCause) -> bool {
         let first = self.shared.pulled.set(cause);
         if first {
-            let woken: Vec<Waker> = self
-                .shared
-                .wakers()
-                .iter_mut()
-                .filter_map(|(_, waker)| waker.take())
-                .collect();
-            woken.into_iter().for_each(Waker::wake);
-            self.shared.driver.wake();
+            self.wake(|_stream| {});
         }
         first
+    }
+
+    /// As [`Guards::pull`], counted and timed by whoever withdraws.
+    pub(crate) fn cut(&self, cause: PullCause, cut: &Cut) -> bool {
+        let first = self.shared.pulled.set(cause);
+        if first {
+            let streams = self.wake(|stream| stream.cut = Some(cut.hold()));
+            cut.connection(streams);
+        }
+        first
+    }
+
+    /// Wakes every holder; gives how many there are.
+    fn wake(&self, mut each: impl FnMut(&mut Registered)) -> usize {
+        let mut streams = self.shared.streams();
+        let mut woken: Vec<Waker> = Vec::with_capacity(streams.len());
+        for (_, stream) in streams.iter_mut() {
+            each(stream);
+            woken.extend(stream.waker.take());
+        }
+        let open = streams.len();
+        drop(streams);
+        woken.into_iter().for_each(Waker::wake);
+        self.shared.driver.wake();
+        open
     }
 
     /// Ready with the cause once the guards are pulled; for whoever drives the connection.
@@ -122,7 +159,7 @@ impl Guards {
 
     /// Streams that hold a guard now.
     pub(crate) fn len(&self) -> usize {
-        self.shared.wakers().len()
+        self.shared.streams().len()
     }
 }
 
@@ -134,15 +171,20 @@ pub(crate) struct StreamGuard {
 }
 
 impl StreamGuard {
+    /// The cause, once it is pulled.
+    pub(crate) fn cause(&self) -> Option<PullCause> {
+        self.shared.cause()
+    }
+
     /// Ready with the cause once the guard is pulled. One task at a time may wait.
     pub(crate) fn poll_pulled(&self, context: &Context<'_>) -> Poll<PullCause> {
         if let Some(cause) = self.shared.cause() {
             return Poll::Ready(cause);
         }
-        if let Some(slot) = self.shared.wakers().get_mut(self.key) {
-            match slot {
+        if let Some(stream) = self.shared.streams().get_mut(self.key) {
+            match &mut stream.waker {
                 Some(waker) => waker.clone_from(context.waker()),
-                None => *slot = Some(context.waker().clone()),
+                none => *none = Some(context.waker().clone()),
             }
         }
         // Pulled between the first look and the registration: the waker was not seen.
@@ -155,7 +197,7 @@ impl StreamGuard {
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
-        self.shared.wakers().try_remove(self.key);
+        self.shared.streams().try_remove(self.key);
     }
 }
 
@@ -164,6 +206,7 @@ mod tests {
     use std::future::poll_fn;
 
     use super::*;
+    use crate::remediation::{End, Remediation};
 
     async fn pulled(guard: &StreamGuard) -> PullCause {
         poll_fn(|context| guard.poll_pulled(context)).await
@@ -180,6 +223,24 @@ mod tests {
         assert_eq!(waiting.await.unwrap(), PullCause::DrainDeadline);
         assert_eq!(pulled(&other).await, PullCause::DrainDeadline);
         assert_eq!(pulled(&guards.register()).await, PullCause::DrainDeadline);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cut_is_counted_once_and_over_with_its_last_stream() {
+        let guards = Guards::default();
+        let (first, second) = (guards.register(), guards.register());
+        let remediation = Remediation::begin();
+        assert!(guards.cut(PullCause::NoLongerAllowed, remediation.cut()));
+        assert!(!guards.cut(PullCause::NoLongerAllowed, remediation.cut()));
+        assert_eq!(pulled(&first).await, PullCause::NoLongerAllowed);
+        drop(first);
+        let ended = crate::task::spawn(remediation.ended());
+        tokio::task::yield_now().await;
+        assert!(!ended.is_finished());
+        drop(second);
+        let remedied = ended.await.unwrap();
+        assert_eq!((remedied.connections, remedied.streams), (1, 2));
+        assert_eq!(remedied.end, End::Streams);
     }
 
     #[test]

@@ -13,9 +13,11 @@ pub use crate::pool::settings::{FirstFrame, read_first_frame};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Request};
 
+use crate::body;
 use crate::call::Call;
 use crate::config::{Config, ConfigError};
 use crate::headers;
+use crate::revocations;
 use crate::routes;
 
 /// Runs a head through everything that reads heads: classification, authority, stripping.
@@ -54,4 +56,17 @@ pub fn is_plain_path(path: &str) -> bool {
 /// [`ConfigError`] as for a file.
 pub fn read_config(text: &str) -> Result<Config, ConfigError> {
     Config::from_text(text, std::path::Path::new("fuzz.toml"))
+}
+
+/// Reads the body of `POST /v1/revocations`. Gives its line of the journal, and that line read and written again.
+///
+/// # Errors
+/// What is wrong with the body.
+pub fn read_revocation(body: &[u8]) -> Result<(String, Result<String, String>), String> {
+    revocations::read_and_write(body).map_err(|error| error.to_string())
+}
+
+/// What is said at the end of an event stream that is cut after these writes; nothing where it has to break off.
+pub fn last_event(writes: &[&[u8]], call_id: Option<&str>) -> Option<Vec<u8>> {
+    body::last_event(writes, call_id)
 }

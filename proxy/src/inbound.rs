@@ -86,8 +86,8 @@ impl Inbound {
         };
         let (session, closing) = match lane.session(&established, &source) {
             Ok(opened) => opened,
-            Err(reason) => {
-                let refusal = TlsRefusal::of_proved(reason.into(), established.peer.spiffe_id());
+            Err(denial) => {
+                let refusal = TlsRefusal::of_proved(denial, established.peer.spiffe_id());
                 return lane.turn_away(&refusal, &source);
             }
         };
@@ -188,7 +188,7 @@ impl Inbound {
         &self,
         established: &Established<Socket>,
         source: &Source,
-    ) -> Result<(Arc<Session>, Closing), DenyReason> {
+    ) -> Result<(Arc<Session>, Closing), Denial> {
         self.lane.recorder.admit()?;
         let sessions = &self.lane.sessions;
         let peer = &established.peer;
@@ -208,6 +208,8 @@ impl Inbound {
         let id = sessions.next_id();
         let members = self.lane.call_members(established);
         let session = sessions.open_peer(id, side, members)?;
+        // Registered first, judged second: a revocation that came since the handshake finds it, or is found here.
+        self.tls.side().not_denied(peer)?;
         let closing = self.lane.accepted(id, established, source.as_str());
         Ok((session, closing))
     }

@@ -11,6 +11,7 @@ use pqlane_handshake::summary::{scheme_name, suite_name};
 use crate::deny::{Denial, DenyReason};
 use crate::metrics::Metrics;
 use crate::record::{Line, Recorder};
+use crate::revocations::Revocations;
 use crate::session::Sessions;
 use crate::tls::{Established, LanePeer, TlsRefusal, hex};
 use crate::transport::HttpVersion;
@@ -46,6 +47,8 @@ pub(crate) struct LaneLog {
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sessions: Arc<Sessions>,
+    /// Names the revocation for which a connection is cut.
+    pub(crate) revocations: Arc<Revocations>,
 }
 
 impl LaneLog {
@@ -109,6 +112,10 @@ impl LaneLog {
 
     /// Records and counts a connection that the rules of now cut.
     pub(crate) fn cut(&self, peer: &LanePeer, denial: &Denial) {
+        let revocation = match denial.reason {
+            DenyReason::PeerDenied => self.revocations.of(&peer.identity),
+            _ => None,
+        };
         let id = peer.identity.spiffe_id().as_str();
         let line = Line::new("connection.cut")
             .text("direction", self.direction.as_str())
@@ -116,6 +123,7 @@ impl LaneLog {
             .text("local", self.local.as_str())
             .text("peer", id)
             .text("reason", denial.reason.code())
+            .optional("revocation", revocation.as_ref().map(|it| &*it.id))
             .optional("detail", denial.detail.as_deref());
         self.recorder.append(line);
         self.metrics.cut(&self.name, denial.reason);

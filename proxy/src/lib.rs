@@ -34,6 +34,8 @@ mod prompt;
 mod guard;
 mod lane;
 mod record;
+mod remediation;
+mod revocations;
 
 pub mod seal;
 
@@ -51,12 +53,13 @@ pub mod app;
 pub mod deny;
 mod drain;
 mod identity;
+pub mod journal;
 mod live;
 mod read_file;
 mod readiness;
 mod watch;
 
-mod admin;
+pub mod admin;
 pub mod metrics;
 pub mod telemetry;
 

@@ -110,6 +110,9 @@ pub struct Limits {
     pub tls_sessions: usize,
     /// SPIFFE IDs that are remembered to have shown hybrid key exchange.
     pub ratchet_ids: usize,
+    /// Revocations by admin calls that are in force at once.
+    #[schemars(range(min = 1, max = 50000))]
+    pub revocations: usize,
     /// Source addresses whose refusals are counted apart.
     pub refusal_sources: usize,
     /// Shortest and longest pause after a failed accept (out of file descriptors).
@@ -151,6 +154,7 @@ impl Default for Limits {
             verified_chains: 4_096,
             tls_sessions: 2_048,
             ratchet_ids: 100_000,
+            revocations: 10_000,
             refusal_sources: 1_024,
             accept_backoff: Duration::from_millis(500),
         }
@@ -180,6 +184,7 @@ impl Limits {
                 (
                     limits.verified_chains,
                     limits.ratchet_ids,
+                    limits.revocations,
                     limits.refusal_sources,
                     limits.calls_bytes,
                 ),
@@ -228,6 +233,11 @@ impl Limits {
                 self.file_watch < Duration::from_millis(20),
                 "file_watch_milliseconds",
                 "20 or more",
+            ),
+            (
+                !(1..=50_000).contains(&self.revocations),
+                "revocations",
+                "1 to 50000",
             ),
             positive(self.accept_backoff.is_zero(), "accept_backoff_milliseconds"),
         ];

@@ -6,6 +6,7 @@
 //! on the wire is given back to be handed to another.
 
 mod connect;
+mod judged;
 mod lane;
 mod lease;
 mod opening;
@@ -17,8 +18,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use hyper::client::conn::http2;
-use pqlane_certs::bundle::TrustBundles;
-use pqlane_certs::revocation::DenyList;
 use tokio::sync::Notify;
 
 use crate::body::LaneBody;
@@ -160,39 +159,6 @@ impl Upstream {
         self.changed.notify_waiters();
     }
 
-    /// Cuts the lane connections whose peer the rules of now refuse.
-    pub(crate) fn judge_again(&self) {
-        if let Connector::Lane(connector) = &**self.connector.now() {
-            for lane in self.lanes().iter().filter_map(Weak::upgrade) {
-                connector.judge_again(&lane);
-            }
-        }
-    }
-
-    /// The same by other trust bundles and another deny-list, where the route itself is gone.
-    pub(crate) fn judge_under(&self, bundles: &Arc<TrustBundles>, denied: &Arc<DenyList>) {
-        if let Connector::Lane(connector) = &**self.connector.now() {
-            let side = connector.tls.side().under(bundles, denied);
-            for lane in self.lanes().iter().filter_map(Weak::upgrade) {
-                connector.judge_by(&side, &lane);
-            }
-        }
-    }
-
-    /// Takes note of a lane connection that is open. The rules may have changed while it was made: noted first and
-    /// judged second, it is seen by a change that comes now, or sees it.
-    fn opened(&self, lane: &Arc<Lane>, made_by: &LaneConnector) {
-        let mut lanes = self.lanes();
-        lanes.retain(|lane| lane.strong_count() > 0);
-        lanes.push(Arc::downgrade(lane));
-        drop(lanes);
-        if let Connector::Lane(now) = &**self.connector.now()
-            && !std::ptr::eq(&**now, made_by)
-        {
-            now.judge_again(lane);
-        }
-    }
-
     /// Opens another connection in the place of a lane that takes no further call, if that still carries some.
     ///
     /// Called while a connection is driven, and so perhaps under our own lock: it does nothing here and now.
@@ -306,6 +272,9 @@ impl Upstream {
         if state.idle.len() >= self.limits.now().upstream_idle_connections {
             state.idle.pop_front();
         }
+        if let Some(lane) = connection.lane() {
+            lane.carries(0);
+        }
         state.idle.push_back(IdleConnection {
             connection,
             usable_until,
@@ -335,6 +304,9 @@ fn take_idle(state: &mut State) -> Option<Lease> {
     let now = Instant::now();
     while let Some(mut idle) = state.idle.pop_back() {
         if idle.usable_until > now && idle.connection.is_ready() {
+            if let Some(lane) = idle.connection.lane() {
+                lane.carries(1);
+            }
             return Some(Lease::Own(Box::new(idle.connection)));
         }
     }

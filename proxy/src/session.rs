@@ -3,14 +3,15 @@
 //! Takes what TLS established; gives each call a slot, a number and the guard that can cut it, and keeps what
 //! is the same for all calls of the connection: the workload's header about the peer, the record's members.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use http::HeaderValue;
+use pqlane_certs::revocation::DenyEntry;
 use pqlane_certs::spiffe_id::SpiffeId;
 use slab::Slab;
 
@@ -19,6 +20,7 @@ use crate::guard::{Guards, PullCause, StreamGuard};
 use crate::lane::LaneLog;
 use crate::lifetime::Lifetime;
 use crate::limits::Limits;
+use crate::remediation::Cut;
 use crate::tls::{LanePeer, TlsSide};
 
 /// The connections of one process, and what each peer holds.
@@ -27,8 +29,29 @@ pub(crate) struct Sessions {
     limits: Limits,
     /// Set apart from other processes' ids by a random beginning.
     next_id: AtomicU64,
-    live: Mutex<Slab<Weak<Session>>>,
+    live: Mutex<Live>,
     peers: Mutex<HashMap<SpiffeId, Arc<PeerLoad>>>,
+}
+
+/// The connections that are open now.
+#[derive(Debug, Default)]
+struct Live {
+    all: Slab<Weak<Session>>,
+    by_peer: HashMap<SpiffeId, HashSet<usize>>,
+}
+
+impl Live {
+    fn forget(&mut self, key: usize, peer: Option<&SpiffeId>) {
+        self.all.try_remove(key);
+        if let Some(peer) = peer
+            && let Some(keys) = self.by_peer.get_mut(peer)
+        {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.by_peer.remove(peer);
+            }
+        }
+    }
 }
 
 /// What one SPIFFE ID holds now.
@@ -84,9 +107,29 @@ impl Sessions {
     /// The connections that are open now.
     pub(crate) fn all(&self) -> Vec<Arc<Session>> {
         lock(&self.live)
+            .all
             .iter()
             .filter_map(|(_, session)| session.upgrade())
             .collect()
+    }
+
+    /// The connections, open now, of the peers that an entry of a deny-list names.
+    pub(crate) fn named_by(&self, entry: &DenyEntry) -> Vec<Arc<Session>> {
+        let mut named = match entry {
+            DenyEntry::Id(id) => {
+                let live = lock(&self.live);
+                let keys = live.by_peer.get(id).into_iter().flatten();
+                keys.filter_map(|key| live.all.get(*key)?.upgrade())
+                    .collect()
+            }
+            DenyEntry::Serial { .. } | DenyEntry::TrustDomain(_) => self.all(),
+        };
+        // Afterwards, since a session that is dropped here takes the lock.
+        named.retain(|session: &Arc<Session>| {
+            let peer = session.peer();
+            peer.is_some_and(|peer| entry.names(&peer.lane.identity))
+        });
+        named
     }
 
     fn open(
@@ -97,10 +140,10 @@ impl Sessions {
     ) -> Arc<Session> {
         let (peer, place) = peer.unzip();
         let mut live = lock(&self.live);
-        let entry = live.vacant_entry();
+        let key = live.all.vacant_key();
         let session = Arc::new(Session {
             id,
-            key: entry.key(),
+            key,
             sessions: Arc::clone(self),
             guards: Guards::default(),
             judged: AtomicU64::new(peer.as_ref().map_or(0, |peer| peer.epoch)),
@@ -112,7 +155,11 @@ impl Sessions {
             members,
             calls: AtomicU64::new(0),
         });
-        entry.insert(Arc::downgrade(&session));
+        live.all.insert(Arc::downgrade(&session));
+        if let Some(peer) = session.peer() {
+            let keys = live.by_peer.entry(peer.lane.spiffe_id().clone());
+            keys.or_default().insert(key);
+        }
         session
     }
 
@@ -222,6 +269,11 @@ impl Session {
         self.guards.pull(cause)
     }
 
+    /// As [`Session::pull`] because of a withdrawal, which counts and times it.
+    pub(crate) fn cut(&self, cause: PullCause, cut: &Cut) -> bool {
+        self.guards.cut(cause, cut)
+    }
+
     /// Ready with the cause once the connection must end; for whoever drives it.
     pub(crate) fn poll_pulled(&self, context: &Context<'_>) -> Poll<PullCause> {
         self.guards.poll_pulled(context)
@@ -272,7 +324,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        lock(&self.sessions.live).try_remove(self.key);
+        let peer = self.peer.as_ref().map(|peer| peer.lane.spiffe_id());
+        lock(&self.sessions.live).forget(self.key, peer);
     }
 }
 
@@ -301,69 +354,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn pulled(slot: &CallSlot) -> PullCause {
-        std::future::poll_fn(|context| slot.guard().poll_pulled(context)).await
-    }
-
-    fn sessions(limits: Limits) -> Arc<Sessions> {
-        Arc::new(Sessions::new(&limits))
-    }
-
-    fn id(text: &str) -> SpiffeId {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_peer_is_held_to_its_connections_and_forgotten_after_the_last() {
-        let sessions = sessions(Limits {
-            connections_per_peer: 2,
-            ..Limits::default()
-        });
-        let peer = id("spiffe://example.org/a");
-        let first = sessions.place(&peer).unwrap();
-        let second = sessions.place(&peer).unwrap();
-        assert_eq!(sessions.place(&peer).err(), Some(DenyReason::TooMany));
-        assert!(sessions.place(&id("spiffe://example.org/b")).is_ok());
-        drop(first);
-        let third = sessions.place(&peer).unwrap();
-        drop((second, third));
-        assert!(!lock(&sessions.peers).contains_key(&peer));
-    }
-
-    #[test]
-    fn a_connection_that_ended_is_forgotten() {
-        let sessions = sessions(Limits::default());
-        let one = sessions.open_local(1, String::new());
-        let two = sessions.open_local(2, String::new());
-        assert_eq!(sessions.all().len(), 2);
-        drop((one, two));
-        assert!(lock(&sessions.live).is_empty());
-    }
-
-    #[test]
-    fn calls_are_bounded_and_their_places_given_back() {
-        let sessions = sessions(Limits {
-            calls_per_peer: 1,
-            ..Limits::default()
-        });
-        let session = sessions.open_local(1, String::new());
-        let slot = session.register().unwrap();
-        assert_eq!(session.register().err(), Some(DenyReason::TooMany));
-        drop(slot);
-        assert!(session.register().is_ok());
-    }
-
-    #[tokio::test]
-    async fn pulling_all_ends_calls_on_every_connection() {
-        let sessions = sessions(Limits::default());
-        let one = sessions.open_local(1, String::new());
-        let two = sessions.open_local(2, String::new());
-        let (first, second) = (one.register().unwrap(), two.register().unwrap());
-        sessions.pull_all(PullCause::DrainDeadline);
-        assert_eq!(pulled(&first).await, PullCause::DrainDeadline);
-        assert_eq!(pulled(&second).await, PullCause::DrainDeadline);
-    }
-}
+mod tests;

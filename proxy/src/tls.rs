@@ -8,6 +8,7 @@ mod channel;
 mod client;
 mod refusal;
 mod server;
+mod tickets;
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -17,7 +18,7 @@ use std::time::Instant;
 
 use pqlane_certs::bundle::TrustBundles;
 use pqlane_certs::clock::Clock;
-use pqlane_certs::revocation::DenyList;
+use pqlane_certs::revocation::Denials;
 use pqlane_certs::spiffe_id::SpiffeId;
 use pqlane_certs::svid::X509Svid;
 use pqlane_certs::verifier::{PeerError, PeerIdentity, PeerVerifier, Role};
@@ -44,6 +45,7 @@ pub(crate) use client::TlsClient;
 pub(crate) use refusal::TlsRefusal;
 use refusal::refused_peer;
 pub(crate) use server::TlsServer;
+pub(crate) use tickets::Tickets;
 
 /// ALPN protocol names (RFC 7301 §6, RFC 9113 §3.2), most preferred first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -102,6 +104,8 @@ pub(crate) struct TlsSide {
     pub(crate) ratchet: Arc<Ratchet>,
     /// Remembers who proved what.
     pub(crate) proofs: Arc<Proofs>,
+    /// Knows every store of sessions.
+    pub(crate) tickets: Arc<Tickets>,
     /// Judges our own SVID and dates in policies.
     pub(crate) clock: Arc<dyn Clock>,
     /// Bounds.
@@ -231,7 +235,7 @@ impl TlsSide {
     }
 
     /// The same rules with other trust bundles and another deny-list.
-    pub(crate) fn under(&self, bundles: &Arc<TrustBundles>, denied: &Arc<DenyList>) -> Self {
+    pub(crate) fn under(&self, bundles: &Arc<TrustBundles>, denied: &Arc<dyn Denials>) -> Self {
         let under = |verifier: &PeerVerifier| {
             let (bundles, denied) = (Arc::clone(bundles), Arc::clone(denied));
             Arc::new(verifier.under(bundles, denied))
@@ -260,6 +264,20 @@ impl TlsSide {
         self.judge_kx(peer)
     }
 
+    /// Whether a peer whose handshake ended well has been denied since.
+    ///
+    /// # Errors
+    /// The [`Denial`] that a new handshake of it would meet.
+    pub(crate) fn not_denied(&self, peer: &LanePeer) -> Result<(), Denial> {
+        match self.verifier.denies(&peer.identity) {
+            Some(entry) => {
+                let id = peer.spiffe_id().clone();
+                Err(refused_peer(&PeerError::Denied { id, entry }))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn identify(
         &self,
         chain: &[CertificateDer<'_>],
@@ -286,12 +304,16 @@ impl TlsSide {
     /// A store for the sessions of one class of one listener, until the next change.
     fn server_tickets(&self) -> Arc<ServerTickets> {
         let capacity = self.limits.tls_sessions;
-        Arc::new(ServerTickets::new(capacity, self.time()))
+        let tickets = Arc::new(ServerTickets::new(capacity, self.time()));
+        self.tickets.note_server(&tickets);
+        tickets
     }
 
     /// A store for the sessions with one destination, until the next change.
     fn client_tickets(&self) -> Arc<ClientTickets> {
-        ClientTickets::new(DEFAULT_CLIENT_TICKETS, self.time())
+        let tickets = ClientTickets::new(DEFAULT_CLIENT_TICKETS, self.time());
+        self.tickets.note_client(&tickets);
+        tickets
     }
 
     fn time(&self) -> Arc<dyn TimeProvider> {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pqlane_certs::bundle::TrustBundles;
-use pqlane_certs::revocation::DenyList;
+use pqlane_certs::revocation::{Denials, DenyList};
 use pqlane_certs::source::Material;
 use pqlane_certs::spiffe_id::{AllowList, SpiffeId};
 use pqlane_certs::svid::X509Svid;
@@ -56,7 +56,7 @@ pub(super) struct Generation {
     own: Vec<(SpiffeId, u64)>,
     known: Vec<(Choice, X509Svid)>,
     bundles: Arc<TrustBundles>,
-    denied: Arc<DenyList>,
+    denied: Arc<dyn Denials>,
     limits: Limits,
 }
 
@@ -71,6 +71,7 @@ impl Generation {
             shared,
             ingredients,
             epoch,
+            denied: shared.denied(&ingredients.denied),
             pools: Vec::new(),
             renewed: Vec::new(),
             own: Vec::new(),
@@ -93,7 +94,7 @@ impl Generation {
             own: builder.own,
             known: builder.known,
             bundles: Arc::clone(ingredients.material.bundles()),
-            denied: Arc::clone(&ingredients.denied),
+            denied: builder.denied,
             limits: config.limits.clone(),
         })
     }
@@ -124,7 +125,7 @@ impl Generation {
 
 /// Judges a connection of a listener that is gone and only finishes: by its own rules, and by whom we trust and deny
 /// now.
-fn judge_finishing(session: &Session, bundles: &Arc<TrustBundles>, denied: &Arc<DenyList>) {
+fn judge_finishing(session: &Session, bundles: &Arc<TrustBundles>, denied: &Arc<dyn Denials>) {
     let Some(peer) = session.peer() else {
         return;
     };
@@ -147,6 +148,7 @@ struct Builder<'a> {
     shared: &'a Shared,
     ingredients: &'a Ingredients,
     epoch: u64,
+    denied: Arc<dyn Denials>,
     pools: Vec<(PoolKey, Arc<Upstream>)>,
     renewed: Vec<(Arc<Upstream>, Connector)>,
     own: Vec<(SpiffeId, u64)>,
@@ -201,7 +203,7 @@ impl Builder<'_> {
             PeerVerifier::new(PeerVerifierConfig {
                 bundles: Arc::clone(self.ingredients.material.bundles()),
                 allowed: allowed.clone(),
-                denied: Arc::clone(&self.ingredients.denied),
+                denied: Arc::clone(&self.denied),
                 algorithms: provider_for(&[], profile).signature_verification_algorithms,
                 clock: Arc::clone(&shared.clock),
                 cache: Arc::clone(&shared.chains),
@@ -214,6 +216,7 @@ impl Builder<'_> {
             cnsa_verifier: Arc::new(verifier(SignatureProfile::Cnsa)),
             ratchet: Arc::clone(&shared.ratchet),
             proofs: Arc::clone(&shared.proofs),
+            tickets: Arc::clone(&shared.tickets),
             clock: Arc::clone(&shared.clock),
             limits: self.ingredients.config.limits.clone(),
             in_flight: Arc::clone(in_flight),

@@ -16,15 +16,12 @@ use super::deny_list::load_deny_list;
 use super::generation::{Generation, Ingredients};
 use super::listeners::{BoundListener, Finishing, Listeners};
 use super::sealing::load_keyring;
-use super::shared::Shared;
+use super::shared::{Epochs, Shared};
 use crate::config::{Choice, Config, ConfigError};
 use crate::identity::Feed;
 use crate::metrics::ReloadOutcome;
 use crate::seal::Keyring;
 use crate::tls::with_causes;
-
-/// The first epoch of rules; every change takes effect with the next.
-pub(super) const FIRST_EPOCH: u64 = 1;
 
 /// How long after a change that could not take effect everything is read again: a disk that failed, a certificate
 /// that was not valid yet, a file that was half written.
@@ -110,7 +107,7 @@ impl Reloader {
             material: None,
             known: Vec::new(),
             waiting: Vec::new(),
-            epoch: FIRST_EPOCH,
+            epoch: Epochs::FIRST,
             again: None,
         }
     }
@@ -299,7 +296,7 @@ impl Reloader {
         let config = config.unwrap_or_else(|| self.config.clone());
         let denied = denied.map_or_else(|| Arc::clone(&self.denied), Arc::new);
         let keyring = keyring.unwrap_or_else(|| Arc::clone(&self.keyring));
-        let epoch = self.epoch + 1;
+        let epoch = self.shared.epochs.next();
         let built = match &self.material {
             None => None,
             Some(material) => {

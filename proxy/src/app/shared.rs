@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pqlane_certs::bundle::TrustBundles;
 use pqlane_certs::clock::Clock;
-use pqlane_certs::revocation::DenyList;
+use pqlane_certs::revocation::{Denials, DenyEntry, DenyList};
 use pqlane_certs::spiffe_id::SpiffeId;
 use pqlane_certs::svid::X509Svid;
 use pqlane_certs::verifier::ChainCache;
 use tokio::sync::Semaphore;
 
 use super::BuildError;
-use crate::admin::Admin;
+use super::revoke::Revoker;
+use crate::admin::{Admin, AdminToken};
 use crate::config::Config;
 use crate::drain::Drain;
 use crate::gather::Room;
@@ -26,11 +27,37 @@ use crate::ratchet::Ratchet;
 use crate::readiness::Readiness;
 use crate::record::Recorder;
 use crate::refusals::Refusals;
+use crate::remediation::Cut;
+use crate::revocations::{Denied, Revocations};
 use crate::seal::Keyring;
 use crate::session::Sessions;
+use crate::tls::Tickets;
 
 /// Name of the file in the state directory that holds who has shown hybrid key exchange.
 pub(crate) const RATCHET_FILE: &str = "ratchet.jsonl";
+
+/// Name of the file in the state directory that holds who was revoked by a call.
+const REVOCATIONS_FILE: &str = "revocations.jsonl";
+
+/// Counts what changes the rules by which peers are judged.
+#[derive(Debug)]
+pub(super) struct Epochs(AtomicU64);
+
+impl Epochs {
+    /// The first epoch of rules; every change takes effect with a later one.
+    pub(super) const FIRST: u64 = 1;
+
+    /// A later epoch than all before.
+    pub(super) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::AcqRel) + 1
+    }
+}
+
+impl Default for Epochs {
+    fn default() -> Self {
+        Self(AtomicU64::new(Self::FIRST))
+    }
+}
 
 /// What all listeners share.
 #[derive(Debug, Clone)]
@@ -43,6 +70,11 @@ pub(super) struct Shared {
     pub(super) proofs: Arc<Proofs>,
     pub(super) chains: Arc<ChainCache>,
     pub(super) ratchet: Arc<Ratchet>,
+    pub(super) epochs: Arc<Epochs>,
+    pub(super) revocations: Arc<Revocations>,
+    pub(super) tickets: Arc<Tickets>,
+    /// What calls to the admin listener must bear if they change something.
+    admin_token: Option<Arc<AdminToken>>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) recorder: Recorder,
     /// Seals where no file with keys is configured and there is no state directory.
@@ -58,13 +90,20 @@ impl Shared {
     pub(super) fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let limits = &config.limits;
         let metrics = Arc::new(Metrics::default());
-        let state = config.state_dir.as_ref().map(|dir| dir.join(RATCHET_FILE));
+        let state = |name| config.state_dir.as_ref().map(|dir| dir.join(name));
         let ratchet = Ratchet::open(
-            state.as_deref(),
+            state(RATCHET_FILE).as_deref(),
             config.ratchet,
             Arc::clone(&clock),
             limits.ratchet_ids,
         )?;
+        let revocations = Revocations::open(
+            state(REVOCATIONS_FILE).as_deref(),
+            Arc::clone(&clock),
+            limits.revocations,
+        )?;
+        let token_file = config.admin.as_ref().and_then(|it| it.token_file.as_ref());
+        let admin_token = token_file.map(|path| AdminToken::read(path)).transpose()?;
         Ok(Self {
             recorder: Recorder::start(
                 &config.audit,
@@ -79,6 +118,10 @@ impl Shared {
             proofs: Arc::default(),
             chains: Arc::new(ChainCache::new(limits.verified_chains)),
             ratchet: Arc::new(ratchet),
+            epochs: Arc::default(),
+            revocations: Arc::new(revocations),
+            tickets: Arc::default(),
+            admin_token: admin_token.map(Arc::new),
             refusals: Arc::new(Refusals::new(limits.refusal_sources, Arc::clone(&clock))),
             metrics,
             room: Room::new(limits.calls_bytes),
@@ -104,7 +147,16 @@ impl Shared {
             recorder: self.recorder.clone(),
             metrics: Arc::clone(&self.metrics),
             sessions: Arc::clone(&self.sessions),
+            revocations: Arc::clone(&self.revocations),
         }
+    }
+
+    /// Who is denied, by a list and by what calls add at any time.
+    pub(super) fn denied(&self, listed: &Arc<DenyList>) -> Arc<dyn Denials> {
+        Arc::new(Denied {
+            listed: Arc::clone(listed),
+            revoked: Arc::clone(&self.revocations),
+        })
     }
 
     pub(super) fn admin(&self, limits: &Limits, drain: Drain) -> Admin {
@@ -118,6 +170,8 @@ impl Shared {
             metrics: Arc::clone(&self.metrics),
             ratchet: Arc::clone(&self.ratchet),
             refusals: Arc::clone(&self.refusals),
+            revoker: Arc::new(Revoker::new(self)),
+            token: self.admin_token.clone(),
             limits: limits.clone(),
         }
     }
@@ -187,12 +241,27 @@ impl Pools {
     }
 
     /// Judges the connections of those that only finish by whom we trust and deny now.
-    pub(super) fn judge_finishing(&self, bundles: &Arc<TrustBundles>, denied: &Arc<DenyList>) {
-        let mut finishing = lock(&self.finishing);
-        finishing.retain(|upstream| upstream.strong_count() > 0);
-        for upstream in finishing.iter().filter_map(Weak::upgrade) {
+    pub(super) fn judge_finishing(&self, bundles: &Arc<TrustBundles>, denied: &Arc<dyn Denials>) {
+        for upstream in self.finishing() {
             upstream.judge_under(bundles, denied);
         }
+    }
+
+    /// Cuts the connections of all to the peers that an entry of a deny-list names.
+    pub(super) fn cut_off(&self, entry: &DenyEntry, cut: &Cut) {
+        let used: Vec<_> = lock(&self.used)
+            .iter()
+            .map(|(_, upstream)| Arc::clone(upstream))
+            .collect();
+        for upstream in used.into_iter().chain(self.finishing()) {
+            upstream.cut_off(entry, cut);
+        }
+    }
+
+    fn finishing(&self) -> Vec<Arc<Upstream>> {
+        let mut finishing = lock(&self.finishing);
+        finishing.retain(|upstream| upstream.strong_count() > 0);
+        finishing.iter().filter_map(Weak::upgrade).collect()
     }
 }
 

@@ -113,6 +113,7 @@ impl LaneFlags {
             },
             admin: self.admin.map(|listen| FileAdmin {
                 listen: flag(listen),
+                token_file: None,
             }),
             workers: self.workers,
             limits: flag(Limits::default()),

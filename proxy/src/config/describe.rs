@@ -7,7 +7,7 @@ use pqlane_certs::source::FileSource;
 use pqlane_handshake::KxPolicy;
 use pqlane_handshake::kx::Group;
 
-use super::{Callers, Config, PeerConfig, SessionIds, SourceConfig};
+use super::{AdminConfig, Callers, Config, ListenAddress, PeerConfig, SessionIds, SourceConfig};
 use crate::app::SEALING_KEYS_FILE;
 use crate::peer_policy::PeerPolicies;
 use crate::ratchet::OnDowngrade;
@@ -69,7 +69,7 @@ impl Config {
         };
         let _ = writeln!(text, "audit: {sink}; without it calls are {on_failure}");
         if let Some(admin) = &self.admin {
-            let _ = writeln!(text, "admin: {admin}");
+            let _ = writeln!(text, "admin: {}; {}", admin.listen, changers(admin));
         }
         text.truncate(text.trim_end().len());
         text
@@ -113,6 +113,17 @@ fn describe_sessions(text: &mut String, session_ids: &SessionIds) {
             writeln!(text, "  MCP sessions, {name} -> {workload}")
         }),
     };
+}
+
+/// Who may change something.
+fn changers(admin: &AdminConfig) -> String {
+    match (&admin.listen, &admin.token_file) {
+        (ListenAddress::Unix(_), _) => "changes by our own user".to_owned(),
+        (ListenAddress::Tcp(_), Some(path)) => {
+            format!("changes with the token in {}", path.display())
+        }
+        (ListenAddress::Tcp(_), None) => "no changes (no token_file)".to_owned(),
+    }
 }
 
 fn describe_callers(text: &mut String, callers: &Callers) {

@@ -202,6 +202,9 @@ pub struct FileAdmin {
     /// Loopback address or Unix socket.
     #[schemars(with = "ListenAddress")]
     pub listen: Spanned<ListenAddress>,
+    /// File with the token that calls over TCP must bear if they change something: 32 bytes or more, mode 0600.
+    /// Without it such calls are taken on a Unix socket only.
+    pub token_file: Option<PathBuf>,
 }
 
 /// One `[[inbound]]`.

@@ -25,6 +25,7 @@ use crate::pool::lane::{Lane, LaneKey};
 use crate::pool::settings::{PeerSettings, SettingsTap};
 use crate::pool::{OpenConnection, Upstream};
 use crate::prompt::{Awaiting, Prompt};
+use crate::remediation::Cut;
 use crate::task;
 use crate::tls::{Established, TlsClient, TlsSide, with_causes};
 use crate::transport::{HttpVersion, Socket};
@@ -122,6 +123,24 @@ impl LaneConnector {
     /// Cuts a connection whose peer the rules of now refuse.
     pub(super) fn judge_again(&self, lane: &Lane) {
         self.judge_by(self.tls.side(), lane);
+    }
+
+    /// Cuts a connection whose peer has been denied since its handshake.
+    pub(super) fn judge_denied(&self, lane: &Lane) {
+        if let Err(denial) = self.tls.side().not_denied(lane.peer())
+            && lane.pull(PullCause::NoLongerAllowed)
+        {
+            self.log.cut(lane.peer(), &denial);
+        }
+    }
+
+    /// Cuts a connection whose peer is denied by a withdrawal, which counts and times that.
+    pub(super) fn cut_off(&self, lane: &Lane, cut: &Cut) {
+        if let Err(denial) = self.tls.side().not_denied(lane.peer())
+            && lane.cut_off(PullCause::NoLongerAllowed, cut)
+        {
+            self.log.cut(lane.peer(), &denial);
+        }
     }
 
     /// Cuts a connection whose peer these rules refuse.

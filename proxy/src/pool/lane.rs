@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use http::uri::Authority;
 use pqlane_certs::spiffe_id::{AllowList, SpiffeId};
@@ -14,6 +14,7 @@ use super::Upstream;
 use crate::guard::{PullCause, Pulled};
 use crate::lifetime::{Age, Lifetime};
 use crate::peer_policy::PeerPolicies;
+use crate::remediation::{Cut, Open};
 use crate::tls::LanePeer;
 
 /// What a lane connection was made with. A connection is used only where all of it is the same: nothing is
@@ -44,6 +45,8 @@ pub(crate) struct Lane {
     streams: Arc<AtomicUsize>,
     pulled: Pulled,
     cut: Notify,
+    /// Tells whoever cut it that it has ended.
+    open: OnceLock<Open>,
 }
 
 impl Lane {
@@ -56,6 +59,7 @@ impl Lane {
             streams: Arc::new(AtomicUsize::new(1)),
             pulled: Pulled::default(),
             cut: Notify::new(),
+            open: OnceLock::new(),
         }
     }
 
@@ -73,6 +77,11 @@ impl Lane {
     pub(super) fn count_streams(&self) -> Arc<AtomicUsize> {
         self.streams.store(0, Ordering::Relaxed);
         Arc::clone(&self.streams)
+    }
+
+    /// Notes how many calls a connection carries that has one at a time.
+    pub(super) fn carries(&self, calls: usize) {
+        self.streams.store(calls, Ordering::Relaxed);
     }
 
     /// Whether a call is on it.
@@ -99,6 +108,17 @@ impl Lane {
         first
     }
 
+    /// As [`Lane::pull`] because of a withdrawal, which counts and times it.
+    pub(super) fn cut_off(&self, cause: PullCause, cut: &Cut) -> bool {
+        // Held first: whoever ends it at once is waited for too.
+        let first = self.pulled.cause().is_none() && self.open.set(cut.hold()).is_ok();
+        let first = first && self.pull(cause);
+        if first {
+            cut.connection(self.streams.load(Ordering::Relaxed));
+        }
+        first
+    }
+
     /// Drives the connection while it may live. Before a leaf expires under it another is opened in its place,
     /// so that its streams may stay: that one proves that both ends still hold an SVID.
     pub(super) async fn live<C>(
@@ -114,8 +134,8 @@ impl Lane {
         loop {
             tokio::select! {
                 biased;
-                ended = connection.as_mut() => return ended,
                 () = self.cut.notified() => return Ok(()),
+                ended = connection.as_mut() => return ended,
                 older = self.lifetime.after(age) => {
                     age = older;
                     match age {

@@ -73,6 +73,11 @@ impl OwnConnection {
         self.generation
     }
 
+    /// The lane connection, if it is one.
+    pub(super) fn lane(&self) -> Option<&Arc<Lane>> {
+        self.lane.as_ref()
+    }
+
     /// How long it may wait for the next call.
     pub(super) fn idle_for(&self) -> Duration {
         self.idle_for

@@ -70,6 +70,7 @@ impl TlsClient {
     /// not taken over.
     pub(crate) fn succeed(&mut self, earlier: &Self) {
         self.tickets = earlier.tickets.successor();
+        self.side.tickets.note_client(&self.tickets);
     }
 
     /// What both roles share.

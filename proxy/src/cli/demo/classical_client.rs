@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use pqlane_certs::clock::SystemClock;
+use pqlane_certs::revocation::DenyList;
 use pqlane_certs::source::{Source, WorkloadApiSource};
 use pqlane_certs::spiffe_id::AllowList;
 use pqlane_certs::verifier::{PeerVerifier, PeerVerifierConfig};
@@ -45,7 +46,7 @@ pub(super) async fn be_refused(estate: &Estate, sidecar: SocketAddr) -> anyhow::
     let verifier = PeerVerifier::new(PeerVerifierConfig {
         bundles: Arc::clone(material.bundles()),
         allowed: AllowList::from(vec![Party::Weather.id().parse()?]),
-        denied: Arc::default(),
+        denied: Arc::new(DenyList::default()),
         algorithms: provider.signature_verification_algorithms,
         clock: Arc::new(SystemClock),
         cache: Arc::default(),
