@@ -19,6 +19,7 @@ pub(crate) mod rpc;
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::request::Parts;
 
 use crate::deny::{Denial, DenyReason, ReplyTo};
@@ -116,6 +117,9 @@ pub(crate) struct Call<'a> {
     fault: Option<Denial>,
 }
 
+/// The longest JSON-RPC id that an answer of our own repeats; a longer one is answered as if it could not be read.
+const MAX_ID_BYTES: usize = 1024;
+
 impl<'a> Call<'a> {
     /// Reads a request.
     pub(crate) fn read(
@@ -142,14 +146,12 @@ impl<'a> Call<'a> {
     }
 
     /// Whom an answer of our own to it is for.
-    pub(crate) fn reply_to(&self, body: &Result<CallBody, DenyReason>) -> ReplyTo {
-        let id = match (self.id, body) {
-            (Some(id), Ok(CallBody::Whole(whole))) => Some(whole.bytes.slice_ref(id.as_bytes())),
-            _ => None,
-        };
+    pub(crate) fn reply_to(&self) -> ReplyTo {
+        // A copy, since a stream may last for hours and must not hold a whole body for so long.
+        let id = self.id.filter(|id| id.len() <= MAX_ID_BYTES);
         ReplyTo {
             binding: self.binding,
-            id,
+            id: id.map(|id| Bytes::copy_from_slice(id.as_bytes())),
         }
     }
 }

@@ -110,7 +110,9 @@ impl Future for Forwarding {
             Ok((response, lease))
         });
         Poll::Ready(Ok(match answered {
-            Ok((response, lease)) => returned(response, lease, &this.name, slot, record),
+            Ok((response, lease)) => {
+                returned(response, lease, &this.name, &this.reply, slot, record)
+            }
             Err(denial) => refuse(&denial, record, &this.reply),
         }))
     }
@@ -192,6 +194,7 @@ fn returned(
     response: Response<Incoming>,
     mut lease: Lease,
     name: &UpstreamName,
+    reply: &ReplyTo,
     slot: CallSlot,
     mut record: OpenCall,
 ) -> Response<LaneBody> {
@@ -207,7 +210,7 @@ fn returned(
         slot,
         lease,
         status: head.status,
-        ending: Ending::of(&head, None),
+        ending: Ending::of(&head, reply.id.clone()),
         record,
         bytes: 0,
     };

@@ -114,7 +114,7 @@ impl Inbound {
         body: Result<CallBody, DenyReason>,
     ) -> Answer {
         let call = Call::read(&head, &body, &self.limits);
-        let reply = call.reply_to(&body);
+        let reply = call.reply_to();
         let record = match self.open_record(session, &call) {
             Ok(record) => record,
             Err(reason) => return answer(Denial::from(reason).response(&reply)),

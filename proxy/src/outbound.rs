@@ -186,7 +186,7 @@ impl Outbound {
         body: Result<CallBody, DenyReason>,
     ) -> Answer {
         let call = Call::read(&head, &body, &self.limits);
-        let reply = call.reply_to(&body);
+        let reply = call.reply_to();
         let agent = self.agent(known);
         let record = match self.open_record(session, agent, &call) {
             Ok(record) => record,

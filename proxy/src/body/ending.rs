@@ -38,7 +38,7 @@ pub(super) enum LastWords {
 impl Ending {
     /// How a response with this head can end. `call_id` is the JSON text of the id of the JSON-RPC request that it
     /// answers, where there is one.
-    pub(crate) fn of(head: &http::response::Parts, call_id: Option<Box<str>>) -> Self {
+    pub(crate) fn of(head: &http::response::Parts, call_id: Option<Bytes>) -> Self {
         let content_type = head.headers.get(CONTENT_TYPE);
         let essence = content_type
             .and_then(|value| value.to_str().ok())
@@ -95,7 +95,7 @@ fn unauthenticated(cause: PullCause) -> HeaderMap {
 #[derive(Debug)]
 pub(crate) struct EventStream {
     at: Position,
-    call_id: Option<Box<str>>,
+    call_id: Option<Bytes>,
 }
 
 /// Where in an event stream the last byte stands.
@@ -164,7 +164,8 @@ impl EventStream {
             }
         };
         let code = cause.code();
-        let words = match &self.call_id {
+        let id = self.call_id.as_deref();
+        let words = match id.and_then(|id| str::from_utf8(id).ok()) {
             Some(id) => {
                 let error = json!({
                     "code": SERVER_ERROR,
@@ -188,7 +189,7 @@ impl EventStream {
 pub(crate) fn last_event(writes: &[&[u8]], call_id: Option<&str>) -> Option<Vec<u8>> {
     let mut stream = EventStream {
         at: Position::BetweenEvents,
-        call_id: call_id.map(Box::from),
+        call_id: call_id.map(|id| Bytes::copy_from_slice(id.as_bytes())),
     };
     for write in writes {
         stream.at = stream.at.after(write);
@@ -210,7 +211,10 @@ mod tests {
             response = response.header(*name, *value);
         }
         let (head, ()) = response.body(()).unwrap().into_parts();
-        Ending::of(&head, call_id.map(Box::from))
+        Ending::of(
+            &head,
+            call_id.map(|id| Bytes::copy_from_slice(id.as_bytes())),
+        )
     }
 
     const EVENTS: &[(&str, &str)] = &[("content-type", "text/event-stream; charset=utf-8")];
