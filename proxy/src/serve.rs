@@ -188,8 +188,8 @@ where
     }
 }
 
-/// How long a connection that was cut may take to tell its streams.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a connection that was cut may take to tell its streams: less than a withdrawal is waited for.
+const LAST_WORDS: Duration = Duration::from_millis(900);
 
 /// What a connection is looked at for, now and then.
 enum Watch {

@@ -35,6 +35,7 @@ mod reasons;
 mod reload;
 mod resumption;
 mod revocation;
+mod revoke;
 mod rotation;
 mod schema;
 mod streaming;

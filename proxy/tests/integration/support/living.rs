@@ -9,7 +9,7 @@ use pqlane_certs::testing::TestSvid;
 use rustls::pki_types::UnixTime;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::http::{Client, Hand, Version, Workload, empty, expect_bytes, expect_end, full, held};
+use super::http::{Client, Hand, Version, Workload, empty, expect_bytes, full, held, next_bytes};
 use super::within;
 use super::world::{Sidecar, owner_only};
 
@@ -202,11 +202,18 @@ impl Stream {
         expect_bytes(&mut self.body, "data: x\n\n").await;
     }
 
-    /// It ends as a stream of events should, and the workload is rid of it. Gives how long that took.
+    /// It ends as a stream of events should, with a comment that says why, and the workload is rid of it. Gives how
+    /// long that took.
     pub(crate) async fn ends(mut self) -> Duration {
         let began = Instant::now();
-        expect_end(&mut self.body).await;
+        let mut words = Vec::new();
+        while let Some(bytes) = next_bytes(&mut self.body).await {
+            words.extend_from_slice(&bytes.expect("no clean end"));
+        }
         let took = began.elapsed();
+        let words = String::from_utf8(words).unwrap();
+        let said = [": no-longer-allowed\n\n", ": svid-expired\n\n"];
+        assert!(said.contains(&words.as_str()), "{words:?}");
         self.hand.closed().await;
         took
     }
