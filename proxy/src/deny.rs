@@ -1,12 +1,10 @@
 //! Why something is refused, and the one table from that to what is told and written.
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
-use serde_json::{Value, json};
+mod answer;
 
-use crate::body::LaneBody;
-use crate::call::Binding;
+use http::StatusCode;
+
+pub(crate) use answer::ReplyTo;
 
 /// Every reason for which a connection or a call is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -142,30 +140,6 @@ const GRPC_RESOURCE_EXHAUSTED: u8 = 8;
 const GRPC_UNIMPLEMENTED: u8 = 12;
 const GRPC_UNAVAILABLE: u8 = 14;
 const GRPC_UNAUTHENTICATED: u8 = 16;
-
-/// Names of the gRPC status codes, in their order.
-const GRPC_NAMES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
-/// Whose reasons they are, in errors that name a domain (google.rpc.ErrorInfo).
-const ERROR_DOMAIN: &str = "pqlane";
 
 const OWN_RPC_CODES: i32 = -31_000;
 /// JSON-RPC 2.0 §5.1.
@@ -345,86 +319,4 @@ impl Denial {
             detail: Some(detail.into()),
         }
     }
-
-    /// The answer, in the shape that clients of the binding read.
-    pub(crate) fn response(&self, reply: &ReplyTo) -> Response<LaneBody> {
-        let row = self.reason.row();
-        if self.reason == DenyReason::SessionUnknown {
-            // The same bytes whatever the call is: nothing is to be learned from trying.
-            return session_unknown(row);
-        }
-        match reply.binding {
-            Binding::Grpc => grpc(row),
-            Binding::Http => in_json(row, in_plain_http(row).to_string()),
-            Binding::HttpJson => in_json(row, in_http_json(row).to_string()),
-            Binding::JsonRpc => in_json(row, in_json_rpc(row, reply.id.as_deref())),
-        }
-    }
-}
-
-/// Whom an answer of our own is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ReplyTo {
-    pub(crate) binding: Binding,
-    /// The id of the JSON-RPC request, as it was written.
-    pub(crate) id: Option<Bytes>,
-}
-
-/// `{"error":{"code":…,"message":…}}`: no protocol's members, so that no client takes it for the server's own answer.
-fn in_plain_http(row: Row) -> Value {
-    json!({ "error": { "code": row.code, "message": row.message } })
-}
-
-/// A `google.rpc.Status`, as A2A's HTTP+JSON binding has it (A2A 1.0 §11.6).
-fn in_http_json(row: Row) -> Value {
-    json!({ "error": {
-        "code": row.status.as_u16(),
-        "status": GRPC_NAMES.get(usize::from(row.grpc_status)),
-        "message": row.message,
-        "details": [{
-            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-            "reason": row.code,
-            "domain": ERROR_DOMAIN,
-        }],
-    } })
-}
-
-/// A JSON-RPC error object (JSON-RPC 2.0 §5.1). The id goes back as it was written: it was read as a JSON text, and
-/// numbers of any length stay what they are.
-fn in_json_rpc(row: Row, id: Option<&[u8]>) -> String {
-    let id = id.and_then(|id| str::from_utf8(id).ok()).unwrap_or("null");
-    let error = json!({
-        "code": row.rpc_code,
-        "message": row.message,
-        "data": { "reason": row.code, "domain": ERROR_DOMAIN },
-    });
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
-}
-
-fn in_json(row: Row, body: String) -> Response<LaneBody> {
-    let mut response = Response::new(LaneBody::from(Bytes::from(body)));
-    *response.status_mut() = row.status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert("pqlane-denied", HeaderValue::from_static(row.code));
-    response
-}
-
-/// What MCP servers answer to a session id that they do not know (2025-11-25, "Session Management"; the code is
-/// that of the TypeScript SDK). A client begins a new session then.
-fn session_unknown(row: Row) -> Response<LaneBody> {
-    let error = json!({ "code": row.rpc_code, "message": row.message });
-    let body = json!({ "jsonrpc": "2.0", "error": error, "id": null });
-    in_json(row, body.to_string())
-}
-
-/// A Trailers-Only response (gRPC over HTTP/2, "Responses").
-fn grpc(row: Row) -> Response<LaneBody> {
-    let mut response = Response::new(LaneBody::empty());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", HeaderValue::from(u16::from(row.grpc_status)));
-    headers.insert("grpc-message", HeaderValue::from_static(row.message));
-    headers.insert("pqlane-denied", HeaderValue::from_static(row.code));
-    response
 }

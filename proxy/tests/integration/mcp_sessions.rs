@@ -198,7 +198,9 @@ async fn a_session_id_of_another_peer_is_as_unknown_as_one_made_up() {
         heard.push(told(&call(&mut owner, "POST", "/mcp", ids).await));
     }
     assert!(heard.iter().all(|one| *one == heard[0]), "{heard:#?}");
-    assert!(heard[0].contains(r#""jsonrpc":"2.0""#), "{}", heard[0]);
+    let mcp =
+        r#"{"jsonrpc":"2.0","error":{"code":-32001,"message":"Session not found"},"id":null}"#;
+    assert!(heard[0].ends_with(&format!("\n\n{mcp}")), "{}", heard[0]);
     assert!(heard[0].contains(DenyReason::SessionUnknown.code()));
     assert_eq!(server.count(), calls, "the server was called");
     assert_eq!(uses(&mut owner, &id).await, "one");
