@@ -7,6 +7,7 @@
 //! A fault of grammar ends the reading at once. A fault of meaning, such as a member that occurs twice, is
 //! noted and the reading goes on: whether it matters may show only at the end.
 
+mod leaf;
 mod limits;
 mod names;
 mod strings;
@@ -19,14 +20,19 @@ pub(crate) use names::{Known, known, plain, spells_alike};
 pub use token::{Kind, Token};
 
 use names::{Names, Spelling};
-use strings::{plain_run, unescape};
+use strings::unescape;
 
 use super::fault::CallFault;
 
 /// Levels that `u128` has bits for.
 const MAX_DEPTH: usize = 128;
-/// From this length on a number without an exponent may be too large for a double.
-const LONG_NUMBER_LEN: usize = 300;
+
+/// Why reading cannot go on, at the place where the scanner stands. Small, since every step may give one.
+#[derive(Debug, Clone, Copy)]
+enum Stop {
+    NotJson,
+    TooDeep,
+}
 
 /// A place in a body.
 #[derive(Debug)]
@@ -74,7 +80,7 @@ impl<'a> Scanner<'a> {
         self.space();
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.not_json()),
+            Some(_) => Err(self.fault(Stop::NotJson)),
         }
     }
 
@@ -96,7 +102,7 @@ impl<'a> Scanner<'a> {
     where
         F: FnMut(&mut Self, &str) -> Result<(), CallFault>,
     {
-        self.enter(b'{')?;
+        self.enter(b'{').map_err(|stop| self.fault(stop))?;
         let mut names = Names::default();
         if self.take_if(b'}') {
             self.leave();
@@ -104,8 +110,7 @@ impl<'a> Scanner<'a> {
         }
         loop {
             self.space();
-            let mut name = self.string()?;
-            self.colon()?;
+            let mut name = self.string_and_colon().map_err(|stop| self.fault(stop))?;
             match names::spelling(&name, known) {
                 Spelling::Known(first) => name = Cow::Borrowed(first),
                 Spelling::OtherCase => self.note(CallFault::CaseVariant),
@@ -121,7 +126,7 @@ impl<'a> Scanner<'a> {
             match self.next() {
                 Some(b',') => {}
                 Some(b'}') => break,
-                _ => return Err(self.not_json_before()),
+                _ => return Err(self.fault_before()),
             }
         }
         self.leave();
@@ -133,7 +138,7 @@ impl<'a> Scanner<'a> {
     where
         F: FnMut(&mut Self) -> Result<(), CallFault>,
     {
-        self.enter(b'[')?;
+        self.enter(b'[').map_err(|stop| self.fault(stop))?;
         if self.take_if(b']') {
             self.leave();
             return Ok(());
@@ -145,7 +150,7 @@ impl<'a> Scanner<'a> {
             match self.next() {
                 Some(b',') => {}
                 Some(b']') => break,
-                _ => return Err(self.not_json_before()),
+                _ => return Err(self.fault_before()),
             }
         }
         self.leave();
@@ -164,6 +169,16 @@ impl<'a> Scanner<'a> {
     {
         self.space();
         let start = self.at;
+        match self.walk(&mut leaf) {
+            Ok(()) => Ok(self.since(start)),
+            Err(stop) => Err(self.fault(stop)),
+        }
+    }
+
+    fn walk<F>(&mut self, leaf: &mut F) -> Result<(), Stop>
+    where
+        F: FnMut(Token<'a>),
+    {
         let room = self.room;
         // One bit for each level that is open, the innermost last: 1 is an object.
         let mut levels: u128 = 0;
@@ -187,12 +202,16 @@ impl<'a> Scanner<'a> {
                     }
                     self.leave();
                 }
-                _ => leaf(self.leaf()?),
+                _ => {
+                    let start = self.at;
+                    self.leaf()?;
+                    leaf(self.since(start));
+                }
             }
             // A value has ended, and with it perhaps what it stands in.
             loop {
                 if self.room == room {
-                    return Ok(self.since(start));
+                    return Ok(());
                 }
                 self.space();
                 match (self.next(), levels & 1) {
@@ -205,25 +224,10 @@ impl<'a> Scanner<'a> {
                         levels >>= 1;
                         self.leave();
                     }
-                    _ => return Err(self.not_json_before()),
+                    _ => return Err(self.stop_before()),
                 }
             }
         }
-    }
-
-    fn leaf(&mut self) -> Result<Token<'a>, CallFault> {
-        let start = self.at;
-        match self.peek() {
-            Some(b'"') => {
-                self.quoted()?;
-            }
-            Some(b'-' | b'0'..=b'9') => self.number()?,
-            Some(b't') => self.literal("true")?,
-            Some(b'f') => self.literal("false")?,
-            Some(b'n') => self.literal("null")?,
-            _ => return Err(self.not_json()),
-        }
-        Ok(self.since(start))
     }
 
     /// This place, to ask [`since`](Self::since) later.
@@ -237,11 +241,11 @@ impl<'a> Scanner<'a> {
     }
 
     /// Opens a level and goes to what is in it.
-    fn enter(&mut self, bracket: u8) -> Result<(), CallFault> {
+    fn enter(&mut self, bracket: u8) -> Result<(), Stop> {
         if !self.take_if(bracket) {
-            return Err(self.not_json());
+            return Err(Stop::NotJson);
         }
-        self.room = self.room.checked_sub(1).ok_or(CallFault::TooDeep)?;
+        self.room = self.room.checked_sub(1).ok_or(Stop::TooDeep)?;
         self.space();
         Ok(())
     }
@@ -251,107 +255,31 @@ impl<'a> Scanner<'a> {
     }
 
     /// A member's name that is skipped, and its colon.
-    fn name(&mut self) -> Result<(), CallFault> {
+    fn name(&mut self) -> Result<(), Stop> {
         self.space();
         self.quoted()?;
         self.colon()
     }
 
-    fn colon(&mut self) -> Result<(), CallFault> {
+    fn colon(&mut self) -> Result<(), Stop> {
         self.space();
         if !self.take_if(b':') {
-            return Err(self.not_json());
+            return Err(Stop::NotJson);
         }
         self.space();
         Ok(())
     }
 
-    /// RFC 8259 §7.
-    fn string(&mut self) -> Result<Cow<'a, str>, CallFault> {
-        let (content, is_plain) = self.quoted()?;
+    /// A member's name, and its colon.
+    fn string_and_colon(&mut self) -> Result<Cow<'a, str>, Stop> {
+        let start = self.at + 1;
+        let is_plain = self.quoted()?;
+        let content = self.text.get(start..self.at - 1).unwrap_or_default();
+        self.colon()?;
         Ok(match is_plain {
             true => Cow::Borrowed(content),
             false => Cow::Owned(unescape(content)),
         })
-    }
-
-    /// A string: what is between the quotes, and whether it has no escapes.
-    fn quoted(&mut self) -> Result<(&'a str, bool), CallFault> {
-        if !self.take_if(b'"') {
-            return Err(self.not_json());
-        }
-        let start = self.at;
-        let mut is_plain = true;
-        loop {
-            self.at += plain_run(self.rest());
-            match self.next() {
-                Some(b'"') => break,
-                Some(b'\\') => self.escape()?,
-                _ => return Err(self.not_json_before()),
-            }
-            is_plain = false;
-        }
-        let content = self.text.get(start..self.at - 1).unwrap_or_default();
-        Ok((content, is_plain))
-    }
-
-    /// What follows a backslash. Half of a surrogate pair is refused: readers make different things of it.
-    fn escape(&mut self) -> Result<(), CallFault> {
-        match self.next() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(()),
-            Some(b'u') => match strings::code_point(self.rest()) {
-                Some((_, len)) => {
-                    self.at += len;
-                    Ok(())
-                }
-                None => Err(self.not_json()),
-            },
-            _ => Err(self.not_json_before()),
-        }
-    }
-
-    /// RFC 8259 §6. A number too large for a double is refused: some readers fail, some take it for infinity.
-    fn number(&mut self) -> Result<(), CallFault> {
-        let start = self.at;
-        self.take_if(b'-');
-        if !self.take_if(b'0') {
-            self.digits()?;
-        }
-        if self.take_if(b'.') {
-            self.digits()?;
-        }
-        let has_exponent = self.take_if(b'e') || self.take_if(b'E');
-        if has_exponent {
-            let _sign = self.take_if(b'+') || self.take_if(b'-');
-            self.digits()?;
-        }
-        if has_exponent || self.at - start > LONG_NUMBER_LEN {
-            let number = self.text.get(start..self.at).unwrap_or_default().parse();
-            if !number.is_ok_and(f64::is_finite) {
-                return Err(CallFault::NotJson { at: start });
-            }
-        }
-        Ok(())
-    }
-
-    fn digits(&mut self) -> Result<(), CallFault> {
-        let rest = self.rest();
-        let others = rest.iter().position(|byte| !byte.is_ascii_digit());
-        match others.unwrap_or(rest.len()) {
-            0 => Err(self.not_json()),
-            len => {
-                self.at += len;
-                Ok(())
-            }
-        }
-    }
-
-    fn literal(&mut self, word: &str) -> Result<(), CallFault> {
-        if !self.rest().starts_with(word.as_bytes()) {
-            return Err(self.not_json());
-        }
-        self.at += word.len();
-        Ok(())
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -377,12 +305,22 @@ impl<'a> Scanner<'a> {
         is_next
     }
 
-    fn not_json(&self) -> CallFault {
-        CallFault::NotJson { at: self.at }
+    fn fault(&self, stop: Stop) -> CallFault {
+        match stop {
+            Stop::NotJson => CallFault::NotJson { at: self.at },
+            Stop::TooDeep => CallFault::TooDeep,
+        }
     }
 
-    fn not_json_before(&self) -> CallFault {
-        CallFault::NotJson { at: self.at - 1 }
+    /// The byte that was stepped over is not what was due.
+    fn stop_before(&mut self) -> Stop {
+        self.at -= 1;
+        Stop::NotJson
+    }
+
+    fn fault_before(&mut self) -> CallFault {
+        let stop = self.stop_before();
+        self.fault(stop)
     }
 }
 

@@ -9,17 +9,29 @@ use memchr::memchr2;
 const NEAR: usize = 32;
 
 /// How many bytes stand for themselves: up to a quote, a backslash, a control character or the end.
+#[inline]
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
+    // Names and most values end within the first word.
+    match bytes
+        .first_chunk()
+        .map(|chunk| stops_in(u64::from_le_bytes(*chunk)))
+    {
+        None | Some(0) => longer_run(bytes),
+        Some(stops) => index_of(stops),
+    }
+}
+
+#[inline(never)]
+fn longer_run(bytes: &[u8]) -> usize {
     let mut run = 0;
     while run < NEAR {
         let Some(chunk) = bytes.get(run..).and_then(<[u8]>::first_chunk) else {
             break;
         };
-        let stops = stops_in(u64::from_le_bytes(*chunk));
-        if stops != 0 {
-            return run + usize::try_from(stops.trailing_zeros() / 8).unwrap_or_default();
+        match stops_in(u64::from_le_bytes(*chunk)) {
+            0 => run += 8,
+            stops => return run + index_of(stops),
         }
-        run += 8;
     }
     let rest = bytes.get(run..).unwrap_or_default();
     if rest.len() < 8 {
@@ -38,12 +50,19 @@ pub(super) fn plain_run(bytes: &[u8]) -> usize {
     run + len
 }
 
+/// The byte whose bit is the lowest that is set.
+#[inline]
+fn index_of(stops: u64) -> usize {
+    usize::try_from(stops.trailing_zeros() / 8).unwrap_or_default()
+}
+
 fn is_stop(byte: &u8) -> bool {
     matches!(byte, b'"' | b'\\' | 0..=0x1f)
 }
 
 /// The high bit of each byte that is a quote, a backslash or a control character. Bits above the lowest one may
 /// be wrong, since a borrow goes upwards.
+#[inline]
 const fn stops_in(word: u64) -> u64 {
     const EACH: u64 = u64::from_le_bytes([1; 8]);
     const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
