@@ -5,9 +5,9 @@
 "$HERE/setup.sh" || { echo "FAIL setup"; echo "0 passed, 1 failed"; exit 1; }
 p=0 f=0 s=0 table="" log=$(mktemp); trap 'rm -f "$log"' EXIT
 for run in "through_lane.sh" "legacy_sse.sh" "a2a_03.sh" "streams.sh" "hostile_calls.sh" "tls_peers/tls_peers.sh --self" "tls_peers/tls_peers.sh" \
-  "tls_peers/pq_certs.sh" "workload_api.sh" "rotation.sh 1" "reloads.sh"; do
+  "tls_peers/pq_certs.sh" "workload_api.sh" "rotation.sh 1" "reloads.sh" "revocation.sh 30"; do
   if [ "${1:-}" = --direct ]; then
-    case $run in *--self) ;; tls_peers/* | workload_api.sh | rotation.sh* | reloads.sh) continue ;; *) run+=" --direct" ;; esac
+    case $run in *--self) ;; tls_peers/* | workload_api.sh | rotation.sh* | reloads.sh | revocation.sh*) continue ;; *) run+=" --direct" ;; esac
   fi
   echo "== $run"; t=$SECONDS
   # shellcheck disable=SC2086  # a script and its options

@@ -72,7 +72,7 @@ impl Remediation {
             mut ended,
         } = self;
         drop(open);
-        let waited = tokio::time::timeout_at(began + DEADLINE, ended.recv()).await;
+        let waited = tokio::time::timeout(DEADLINE, ended.recv()).await;
         Remedied {
             connections: counts.connections.load(Ordering::Relaxed),
             streams: counts.streams.load(Ordering::Relaxed),

@@ -5,12 +5,13 @@
 //! an entry goes on to cut whom it names. Whoever is added first and cut second has no gap between.
 
 pub(crate) mod asked;
+mod in_force;
 mod line;
 #[cfg(test)]
 mod tests;
 
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,10 +23,11 @@ use pqlane_certs::verifier::PeerIdentity;
 use rustls::pki_types::UnixTime;
 use serde::Serialize;
 
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, News};
 use crate::live::Live;
 use crate::tls::with_causes;
 use asked::{Asked, AskedError};
+use in_force::InForce;
 use line::Entry;
 
 /// One entry.
@@ -66,47 +68,6 @@ struct Store {
     journal: Journal<Entry>,
     /// Whether all that is in memory is in the journal.
     complete: bool,
-}
-
-/// The entries in the form that is asked.
-#[derive(Debug, Default)]
-struct InForce {
-    list: DenyList,
-    by_entry: HashMap<DenyEntry, Arc<Revocation>>,
-    /// When the first of them is over.
-    first_over: Option<UnixTime>,
-}
-
-impl InForce {
-    fn of(all: &BTreeMap<Arc<str>, Arc<Revocation>>) -> Self {
-        let mut by_entry: HashMap<DenyEntry, Arc<Revocation>> = HashMap::new();
-        for revocation in all.values() {
-            let held = by_entry.entry(revocation.entry.clone());
-            let held = held.or_insert_with(|| Arc::clone(revocation));
-            if outlasts(revocation, held) {
-                *held = Arc::clone(revocation);
-            }
-        }
-        let first_over = all.values().filter_map(|revocation| revocation.until).min();
-        let list = DenyList::of(by_entry.keys().cloned()).unwrap_or_else(|error| {
-            // The capacity is far below the bound of a list.
-            tracing::error!(%error, "too many revocations");
-            DenyList::default()
-        });
-        Self {
-            list,
-            by_entry,
-            first_over,
-        }
-    }
-}
-
-fn outlasts(one: &Revocation, other: &Revocation) -> bool {
-    match (one.until, other.until) {
-        (_, None) => false,
-        (None, Some(_)) => true,
-        (Some(one), Some(other)) => one > other,
-    }
 }
 
 /// Why an entry could not be added.
@@ -222,18 +183,12 @@ impl Revocations {
 
     /// The entry in force that names a peer.
     pub(crate) fn of(&self, peer: &PeerIdentity) -> Option<Arc<Revocation>> {
-        let in_force = self.in_force.now();
-        if in_force.list.is_empty() {
-            return None;
-        }
-        let is_over = |over: UnixTime| over <= self.clock.now();
-        if in_force.first_over.is_some_and(is_over) {
-            drop(in_force);
+        // The clock is read only where there is something that may be over.
+        let first_over = self.in_force.now().first_over();
+        if first_over.is_some_and(|over| over <= self.clock.now()) {
             self.drop_over();
-            return self.find(peer);
         }
-        drop(in_force);
-        self.find(peer)
+        self.in_force.now().naming(peer).cloned()
     }
 
     /// Every entry in force, the oldest first.
@@ -244,25 +199,25 @@ impl Revocations {
         entries
     }
 
-    fn find(&self, peer: &PeerIdentity) -> Option<Arc<Revocation>> {
-        let in_force = self.in_force.now();
-        let entry = in_force.list.denies(peer)?;
-        in_force.by_entry.get(&entry).cloned()
-    }
-
     fn drop_over(&self) {
         let mut all = self.all();
         forget_over(&mut all, self.clock.now());
         self.in_force.publish(Arc::new(InForce::of(&all)));
     }
 
-    /// Appends a line; or writes all of memory anew, where the file was removed or lacks something.
+    /// Appends a line; or writes all of memory anew, where the file was removed, replaced or lacks something.
     fn write(&self, line: &str) -> Result<(), JournalError> {
         let Some(store) = &self.store else {
             return Ok(());
         };
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
-        if !store.complete || store.journal.is_replaced() {
+        if store.journal.is_replaced() {
+            store.complete = false;
+            if let News::Replaced(entries) = store.journal.news()? {
+                self.take_over(&entries);
+            }
+        }
+        if !store.complete {
             let all = lines(&self.all());
             store.journal.compact(&all)?;
             store.complete = true;
@@ -270,6 +225,15 @@ impl Revocations {
         let written = store.journal.append(&[line.to_owned()]);
         store.complete = written.is_ok();
         written
+    }
+
+    /// What stands in a file that has taken the place of ours holds too: it is about to be written anew.
+    fn take_over(&self, entries: &[Entry]) {
+        let mut all = self.all();
+        for (id, revocation) in live(entries, self.clock.now()) {
+            all.entry(id).or_insert(revocation);
+        }
+        self.in_force.publish(Arc::new(InForce::of(&all)));
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Revocation>>> {

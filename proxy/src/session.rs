@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
+use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use pqlane_certs::revocation::DenyEntry;
 use pqlane_certs::spiffe_id::SpiffeId;
@@ -20,7 +21,7 @@ use crate::guard::{Guards, PullCause, StreamGuard};
 use crate::lane::LaneLog;
 use crate::lifetime::Lifetime;
 use crate::limits::Limits;
-use crate::remediation::Cut;
+use crate::remediation::{Cut, Remediation};
 use crate::tls::{LanePeer, TlsSide};
 
 /// The connections of one process, and what each peer holds.
@@ -30,6 +31,8 @@ pub(crate) struct Sessions {
     /// Set apart from other processes' ids by a random beginning.
     next_id: AtomicU64,
     live: Mutex<Live>,
+    /// The change of rules that takes effect now, if one does.
+    change: ArcSwapOption<Cut>,
     peers: Mutex<HashMap<SpiffeId, Arc<PeerLoad>>>,
 }
 
@@ -69,6 +72,7 @@ impl Sessions {
             limits: limits.clone(),
             next_id: AtomicU64::new(random & !0xFFFF_FFFF),
             live: Mutex::default(),
+            change: ArcSwapOption::empty(),
             peers: Mutex::default(),
         }
     }
@@ -102,6 +106,20 @@ impl Sessions {
         for session in self.all() {
             session.pull(cause);
         }
+    }
+
+    /// Lets a change of rules take effect: whoever they are that fail by them meanwhile, it counts and times their
+    /// end. One change at a time.
+    pub(crate) fn during<T>(&self, change: &Remediation, take_effect: impl FnOnce() -> T) -> T {
+        self.change.store(Some(Arc::new(change.cut().clone())));
+        let effect = take_effect();
+        self.change.store(None);
+        effect
+    }
+
+    /// What counts those who fail by the rules of now.
+    pub(crate) fn change(&self) -> Option<Arc<Cut>> {
+        self.change.load_full()
     }
 
     /// The connections that are open now.
@@ -266,7 +284,10 @@ impl Session {
 
     /// Ends every call of the connection, every one to come, and then the connection. Tells whether that is new.
     pub(crate) fn pull(&self, cause: PullCause) -> bool {
-        self.guards.pull(cause)
+        match (cause, self.sessions.change()) {
+            (PullCause::NoLongerAllowed, Some(cut)) => self.guards.cut(cause, &cut),
+            _ => self.guards.pull(cause),
+        }
     }
 
     /// As [`Session::pull`] because of a withdrawal, which counts and times it.

@@ -20,7 +20,10 @@ use super::shared::{Epochs, Shared};
 use crate::config::{Choice, Config, ConfigError};
 use crate::identity::Feed;
 use crate::metrics::ReloadOutcome;
+use crate::record::Line;
+use crate::remediation::Remediation;
 use crate::seal::Keyring;
+use crate::task;
 use crate::tls::with_causes;
 
 /// How long after a change that could not take effect everything is read again: a disk that failed, a certificate
@@ -121,7 +124,12 @@ impl Reloader {
         match first {
             Some((material, generation)) => {
                 self.material = Some(material);
-                self.publish(generation, bound);
+                self.publish(
+                    generation,
+                    bound,
+                    Change::Everything.as_str(),
+                    Remediation::begin(),
+                );
             }
             None => {
                 tracing::info!("waiting for an identity");
@@ -140,7 +148,12 @@ impl Reloader {
                     change => self.change(change).await,
                 },
                 () = until(again) => self.try_again().await,
-                _tick = judge.tick() => self.listeners.judge_again(&self.shared),
+                _tick = judge.tick() => {
+                    let remediation = Remediation::begin();
+                    let judge = || self.listeners.judge_again(&self.shared);
+                    self.shared.sessions.during(&remediation, judge);
+                    record(&self.shared, "time", remediation);
+                }
             }
         }
     }
@@ -150,11 +163,20 @@ impl Reloader {
         self.listeners.finish()
     }
 
-    fn publish(&mut self, generation: Generation, bound: Vec<BoundListener>) {
+    fn publish(
+        &mut self,
+        generation: Generation,
+        bound: Vec<BoundListener>,
+        cause: &'static str,
+        remediation: Remediation,
+    ) {
         self.known = generation.known().to_vec();
-        self.listeners
-            .publish(&generation, bound, &self.shared, &self.config.limits);
-        generation.take_effect(&self.shared);
+        let (listeners, shared) = (&mut self.listeners, &self.shared);
+        shared.sessions.during(&remediation, || {
+            listeners.publish(&generation, bound, shared, &self.config.limits);
+            generation.take_effect(shared);
+        });
+        record(shared, cause, remediation);
     }
 
     /// Applies one change, or says why it cannot be.
@@ -189,8 +211,9 @@ impl Reloader {
     }
 
     async fn read_and_apply(&mut self, change: Change) -> Result<(), ChangeRefused> {
+        let (cause, remediation) = (change.as_str(), Remediation::begin());
         let applied = match self.read(change).await {
-            Ok(replaced) => self.apply(replaced).await,
+            Ok(replaced) => self.apply(replaced, cause, remediation).await,
             Err(refused) => Err(refused),
         };
         if applied.is_err() {
@@ -286,7 +309,12 @@ impl Reloader {
         Ok(feed)
     }
 
-    async fn apply(&mut self, replaced: Replaced) -> Result<(), ChangeRefused> {
+    async fn apply(
+        &mut self,
+        replaced: Replaced,
+        cause: &'static str,
+        remediation: Remediation,
+    ) -> Result<(), ChangeRefused> {
         let Replaced {
             config,
             denied,
@@ -320,7 +348,7 @@ impl Reloader {
             self.changes.feed = feed;
         }
         match built {
-            Some(generation) => self.publish(generation, bound),
+            Some(generation) => self.publish(generation, bound, cause, remediation),
             None => self.waiting = bound,
         }
         Ok(())
@@ -341,6 +369,18 @@ impl Reloader {
             }
         }
     }
+}
+
+/// Records what a change has cut, if anything, once that has ended.
+fn record(shared: &Shared, cause: &'static str, remediation: Remediation) {
+    let recorder = shared.recorder.clone();
+    task::spawn(async move {
+        let remedied = remediation.ended().await;
+        if remedied.connections > 0 {
+            let line = Line::new("remediation").text("cause", cause);
+            recorder.append(remedied.write(line));
+        }
+    });
 }
 
 fn judging() -> Interval {

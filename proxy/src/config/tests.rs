@@ -69,6 +69,32 @@ fn a_whole_file_is_resolved() {
 }
 
 #[test]
+fn who_may_change_something_by_the_admin_listener_is_said() {
+    for (admin, said) in [
+        (
+            "listen = \"127.0.0.1:9\"",
+            "admin: 127.0.0.1:9; no changes (no token_file)",
+        ),
+        (
+            "listen = \"unix:/a.sock\"",
+            "admin: unix:/a.sock; changes by our own user",
+        ),
+        (
+            "listen = \"127.0.0.1:9\"\ntoken_file = \"/run/token\"",
+            "admin: 127.0.0.1:9; changes with the token in /run/token",
+        ),
+    ] {
+        let config = read(&format!("[admin]\n{admin}\n{SIDECAR}").replacen("workers = 2", "", 1));
+        let described = config.unwrap().describe();
+        assert!(described.contains(said), "{described}");
+    }
+    let beside = format!("[admin]\nlisten = \"127.0.0.1:9\"\ntoken_file = \"token\"\n{SIDECAR}");
+    let config = read(&beside.replacen("workers = 2", "", 1)).unwrap();
+    let token = config.admin.unwrap().token_file.unwrap();
+    assert!(token.is_absolute() && token.ends_with("token"));
+}
+
+#[test]
 fn mistakes_are_named_with_file_line_field_and_what_is_accepted() {
     let swapped = |from: &str, to: &str| problem(&SIDECAR.replace(from, to));
     assert_eq!(
@@ -90,6 +116,8 @@ fn mistakes_are_named_with_file_line_field_and_what_is_accepted() {
     assert!(problem(&groups).contains("x25519 is not a hybrid group; hybrid groups are"));
     let limits = format!("{SIDECAR}\n[limits]\nh2_streams = 0\n");
     assert!(problem(&limits).contains("h2_streams: not usable; accepted is a number above 0"));
+    let limits = format!("{SIDECAR}\n[limits]\nrevocations = 50001\n");
+    assert!(problem(&limits).contains("revocations: not usable; accepted is 1 to 50000"));
 }
 
 #[test]

@@ -127,10 +127,8 @@ impl LaneConnector {
 
     /// Cuts a connection whose peer has been denied since its handshake.
     pub(super) fn judge_denied(&self, lane: &Lane) {
-        if let Err(denial) = self.tls.side().not_denied(lane.peer())
-            && lane.pull(PullCause::NoLongerAllowed)
-        {
-            self.log.cut(lane.peer(), &denial);
+        if let Err(denial) = self.tls.side().not_denied(lane.peer()) {
+            self.cut(lane, &denial);
         }
     }
 
@@ -145,10 +143,18 @@ impl LaneConnector {
 
     /// Cuts a connection whose peer these rules refuse.
     pub(super) fn judge_by(&self, side: &TlsSide, lane: &Lane) {
-        if let Err(denial) = side.judge_again(lane.peer())
-            && lane.pull(PullCause::NoLongerAllowed)
-        {
-            self.log.cut(lane.peer(), &denial);
+        if let Err(denial) = side.judge_again(lane.peer()) {
+            self.cut(lane, &denial);
+        }
+    }
+
+    fn cut(&self, lane: &Lane, denial: &Denial) {
+        let first = match self.log.sessions.change() {
+            Some(cut) => lane.cut_off(PullCause::NoLongerAllowed, &cut),
+            None => lane.pull(PullCause::NoLongerAllowed),
+        };
+        if first {
+            self.log.cut(lane.peer(), denial);
         }
     }
 }

@@ -220,6 +220,18 @@ fn a_journal_that_was_removed_is_made_anew_with_all_that_is_in_force() {
 }
 
 #[test]
+fn what_stands_in_a_journal_that_was_replaced_is_kept() {
+    let place = Place::new();
+    let revocations = place.open();
+    revoke(&revocations, "spiffe://example.org/a", None);
+    fs::remove_file(&place.path).unwrap();
+    revoke(&place.open(), AGENT, None);
+    revoke(&revocations, "spiffe://example.org/b", None);
+    assert!(revocations.of(&peer()).is_some());
+    assert_eq!(place.open().entries().len(), 3);
+}
+
+#[test]
 fn what_the_disk_refused_is_in_force_and_written_with_the_next() {
     let place = Place::new();
     let revocations = place.open();

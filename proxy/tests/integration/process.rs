@@ -1,5 +1,7 @@
 //! The binary as its user meets it: commands, errors, exit codes, and a process short of files.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use tokio::io::AsyncWriteExt;
@@ -7,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::support::http::{Client, Workload};
 use crate::support::process::{Process, pqlane, stderr};
-use crate::support::world::{AGENT, MCP, World, id};
+use crate::support::world::{AGENT, MCP, World, id, owner_only};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_short_of_files_recovers() {
@@ -297,6 +299,32 @@ fn a_plaintext_side_off_this_machine_needs_an_insecure_option() {
     refused(&admin, &["listen", "0.0.0.0"]);
     // There is no such option for it, and no advice to use one.
     assert!(!stderr(&admin).contains("insecure"), "{}", stderr(&admin));
+}
+
+#[test]
+fn a_token_that_others_could_read_or_guess_is_refused() {
+    let world = World::new();
+    let good = "0123456789abcdef0123456789abcdef";
+    let file = world
+        .sidecar(MCP)
+        .table("[admin]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"token\"")
+        .towards_workload("127.0.0.1:1".parse().unwrap())
+        .file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    refused_file(&world, &text, &["token_file", "token", "No such file"]);
+    let token = world.write("token", good);
+    std::fs::set_permissions(&token, Permissions::from_mode(0o644)).unwrap();
+    refused_file(
+        &world,
+        &text,
+        &["token_file", "mode 0644", "0600 is accepted"],
+    );
+    world.write("token", &good[1..]);
+    owner_only(&token);
+    refused_file(&world, &text, &["token_file", "31 bytes; 32 to 4096"]);
+    world.write("token", good);
+    let checked = pqlane(&["check", "-c", file.to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
 }
 
 #[test]

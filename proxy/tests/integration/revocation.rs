@@ -82,6 +82,10 @@ async fn a_denied_peer_is_refused_at_its_handshake_and_on_its_open_connection() 
         assert_eq!(cut["reason"], DenyReason::PeerDenied.code(), "{entry}");
         let closed = ingress.records.closed("/sse/two").await;
         assert_eq!(closed["outcome"], "cut", "{entry}");
+        let remedied = ingress.records.event("remediation").await;
+        assert_eq!(remedied["cause"], "deny-list", "{remedied}");
+        let streams = if bob_too { 3 } else { 2 };
+        assert_eq!(remedied["streams_cut"], streams, "{remedied}");
         assert_eq!(workload.count(), calls, "{entry}");
         if bob_too {
             other.ends().await;

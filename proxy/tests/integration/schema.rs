@@ -92,6 +92,10 @@ deny_list = "denied.txt"
 [sealing]
 keys = "sealing.keys"
 
+[admin]
+listen = "localhost:9901"
+token_file = "token"
+
 [[inbound]]
 listen = "[::]:8443"
 workload = "http://localhost:3110/"
