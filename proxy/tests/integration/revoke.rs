@@ -544,7 +544,9 @@ async fn a_grpc_stream_that_is_cut_ends_with_its_status() {
         .request("POST", "/lf.a2a.v1.A2AService/SubscribeToTask")
         .header("content-type", "application/grpc")
         .header("te", "trailers");
-    let response = client.send(request.body(empty()).unwrap()).await;
+    // The task `t`.
+    let request = request.body(full(&b"\0\0\0\0\x03\x12\x01t"[..]));
+    let response = client.send(request.unwrap()).await;
     let hand = within("call at the workload", opened.recv()).await.unwrap();
     hand.send(Bytes::from_static(&[0, 0, 0, 0, 0])).await;
     let told = Operator::of(&ingress).await.revokes(&alice()).await;
