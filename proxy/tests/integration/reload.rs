@@ -13,8 +13,8 @@ use crate::support::living::{
 };
 use crate::support::process::Process;
 use crate::support::tls::Peer;
-use crate::support::within;
 use crate::support::world::{AGENT, MCP, Setup, World, id};
+use crate::support::{eventually, within};
 
 const BOB: &str = "/agent/bob";
 
@@ -224,7 +224,12 @@ async fn a_bad_file_leaves_the_old_one_running_and_is_named_with_its_line() {
         assert_ne!(text, good);
         let logged = process.log().len();
         after_change(admin, "refused", || replace(&file, &text)).await;
-        let log = process.log().split_off(logged);
+        // The count rises after the line is written, and the line comes through a pipe.
+        let log = eventually("line in the log", || {
+            let log = process.log().split_off(logged);
+            log.contains("what was before stays").then_some(log)
+        })
+        .await;
         let file_name = file.file_name().unwrap().to_str().unwrap();
         if let Some(wrong) = wrong {
             let line = line_of(&text, wrong);
