@@ -25,11 +25,25 @@ impl Tree {
         serde_json::from_slice(body).ok()
     }
 
-    /// Whether serde_json finds a number too large. It rounds on the way, so that it also finds some that a
-    /// double still holds.
+    /// Whether serde_json finds a number that is too large or nearly so. It rounds on the way, so that next to the
+    /// largest double its verdict is not the exact one.
     pub(crate) fn is_out_of_range(body: &[u8]) -> bool {
         let read: Result<Self, serde_json::Error> = serde_json::from_slice(body);
-        read.is_err_and(|error| error.to_string().starts_with("number out of range"))
+        match read {
+            Ok(tree) => tree.is_nearly_infinite(),
+            Err(error) => error.to_string().starts_with("number out of range"),
+        }
+    }
+
+    fn is_nearly_infinite(&self) -> bool {
+        match self {
+            Self::Array(elements) => elements.iter().any(Self::is_nearly_infinite),
+            Self::Fraction(number) => number.abs() >= 1.7e308,
+            Self::Object(members) => members.iter().any(|(_, value)| value.is_nearly_infinite()),
+            Self::Boolean(_) | Self::Integer(_) | Self::Large(_) | Self::Null | Self::String(_) => {
+                false
+            }
+        }
     }
 
     /// Objects and arrays within each other.
