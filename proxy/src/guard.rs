@@ -148,6 +148,11 @@ impl Guards {
         open
     }
 
+    /// The cause, once they are pulled.
+    pub(crate) fn cause(&self) -> Option<PullCause> {
+        self.shared.cause()
+    }
+
     /// Ready with the cause once the guards are pulled; for whoever drives the connection.
     pub(crate) fn poll_pulled(&self, context: &Context<'_>) -> Poll<PullCause> {
         self.shared.driver.register(context.waker());

@@ -156,6 +156,11 @@ impl Inbound {
     /// # Errors
     /// The [`Denial`] that a new handshake of it would meet.
     pub(crate) fn still_welcome(&self, session: &Session) -> Result<(), Denial> {
+        if session.is_cut() {
+            // What it sends until it has closed is for nobody, even if it may come again by now.
+            self.judge(session)?;
+            return Err(DenyReason::PeerNotAllowed.into());
+        }
         match session.judged() >= self.epoch {
             true => Ok(()),
             false => self.judge(session),

@@ -19,7 +19,7 @@ use error::{io_error, not_a_file, not_an_entry};
 use line::{Reading, read_line};
 
 /// The longest line that is read, in bytes. An ID has at most 2048.
-pub(crate) const MAX_LINE_BYTES: u64 = 4096;
+const MAX_LINE_BYTES: u64 = 4096;
 
 /// What one kind of journal holds.
 pub(crate) trait Entry: Sized {

@@ -295,6 +295,11 @@ impl Session {
         self.guards.cut(cause, cut)
     }
 
+    /// Whether it was cut because its peer may no longer use it.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.guards.cause() == Some(PullCause::NoLongerAllowed)
+    }
+
     /// Ready with the cause once the connection must end; for whoever drives it.
     pub(crate) fn poll_pulled(&self, context: &Context<'_>) -> Poll<PullCause> {
         self.guards.poll_pulled(context)

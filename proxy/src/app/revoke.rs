@@ -160,16 +160,15 @@ impl Revoker {
     /// Cuts whom an entry names, in both directions, and forgets what was kept of them.
     fn cut_off(&self, revocation: &Revocation, cut: &Cut) {
         let entry = &revocation.entry;
-        for session in self.sessions.named_by(entry) {
-            if let Some(peer) = session.peer()
-                && session.cut(PullCause::NoLongerAllowed, cut)
-            {
-                let detail = format!("{} is revoked: {entry}", peer.lane.spiffe_id());
-                let denial = Denial::with_detail(DenyReason::PeerDenied, detail);
-                peer.log.cut(&peer.lane, &denial);
-            }
-        }
+        let mut named = self.sessions.named_by(entry);
+        named.retain(|session| session.cut(PullCause::NoLongerAllowed, cut));
         self.pools.cut_off(entry, cut);
+        // Said once all are cut: a thousand lines take their time.
+        for peer in named.iter().filter_map(|session| session.peer()) {
+            let detail = format!("{} is revoked: {entry}", peer.lane.spiffe_id());
+            let denial = Denial::with_detail(DenyReason::PeerDenied, detail);
+            peer.log.cut(&peer.lane, &denial);
+        }
         self.chains.forget(|identity| entry.names(identity));
         // Whose a ticket is cannot be told, so all go: everybody's next handshake is a full one, as after any change.
         self.tickets.empty();

@@ -127,6 +127,18 @@ fn cases() -> [(Value, String, bool); 4] {
     ]
 }
 
+/// A call on a connection that was cut: told so, or the connection is closed.
+async fn still_refused(client: &mut Client) {
+    let request = client.request("POST", "/after").body(full("x")).unwrap();
+    if let Ok(response) = client.try_send(request).await {
+        let reason = &response.headers()["pqlane-denied"];
+        assert_eq!(
+            (response.status().as_u16(), reason.as_bytes()),
+            (403, &b"peer-denied"[..])
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_cuts_whom_it_names_before_it_is_answered() {
     for (mut whom, entry, bob_too) in cases() {
@@ -184,6 +196,7 @@ async fn a_call_cuts_whom_it_names_before_it_is_answered() {
             (&closed["outcome"], &closed["reason"]),
             (&json!("cut"), &json!("no-longer-allowed"))
         );
+        still_refused(&mut two).await;
         alice.refused(at).await;
         let refused = ingress.records.refused(DenyReason::PeerDenied).await;
         assert_eq!(refused["peer"], id(AGENT), "{entry}");
