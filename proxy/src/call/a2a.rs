@@ -233,6 +233,11 @@ impl Operation {
         self.row().name
     }
 
+    /// Whether it brings a message, which may name a task and a context.
+    pub fn sends_message(self) -> bool {
+        matches!(self, Self::SendMessage | Self::SendStreamingMessage)
+    }
+
     /// Where JSON-RPC's `params` have the task's id. Readers of protobuf JSON also take it in snake case.
     pub fn task_members(self, revision: Revision) -> Option<Members> {
         self.row().task.of(revision)

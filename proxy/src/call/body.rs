@@ -70,13 +70,11 @@ fn ambiguous(detail: &str) -> Denial {
 impl<'a> Call<'a> {
     /// Reads a call whose body passes unread, or that has none.
     pub(super) fn read_passing(&mut self, head: &'a Parts) -> Result<(), Denial> {
-        match self.binding {
-            Binding::Grpc => Ok(()),
-            Binding::Http | Binding::HttpJson | Binding::JsonRpc => {
-                self.read_path(head)?;
-                Ok(())
-            }
+        if self.binding == Binding::Grpc {
+            return never_read_as_a2a(head);
         }
+        self.read_path(head)?;
+        Ok(())
     }
 
     /// Reads a call whose body is there.
@@ -150,26 +148,27 @@ impl<'a> Call<'a> {
             ));
         }
         let message = params.message.object()?;
-        let task = match operation {
+        let sent = message.filter(|_| operation.sends_message());
+        if let Some(sent) = sent {
+            self.task = text(sent.task_id)?;
+            self.context = text(sent.context_id)?;
+        }
+        let id = match operation {
             Operation::CancelTask | Operation::GetTask | Operation::SubscribeToTask => params.id,
             _ => None,
         };
-        // Each member that some server takes for the task must agree with the path.
+        // Each member that some server takes for the task must agree with where the operation has it.
         for named in [
-            task,
+            id,
             params.task_id,
             message.and_then(|message| message.task_id),
         ] {
-            match (&self.task, text(named)?) {
-                (Some(known), Some(named)) if *known != named => {
-                    return Err(ambiguous("path and body name different tasks"));
-                }
-                (None, Some(named)) => self.task = Some(named),
-                (_, None) | (Some(_), Some(_)) => {}
+            if let Some(named) = text(named)?
+                && self.task.as_ref() != Some(&named)
+            {
+                return Err(ambiguous("the task is named in two ways"));
             }
         }
-        let context = message.map_or(params.context_id, |message| message.context_id);
-        self.context = text(context)?.or_else(|| self.context.take());
         Ok(())
     }
 
@@ -251,11 +250,31 @@ impl<'a> Call<'a> {
                 _ => params.message.object()?.and_then(|message| message.task_id),
             })?;
         }
-        self.context = text(match params.message.object()? {
-            Some(message) => message.context_id,
-            None => params.context_id,
+        // Where an operation has no context, its server does not look for one.
+        self.context = text(match operation {
+            Operation::ListTasks => params.context_id,
+            _ if operation.sends_message() => params
+                .message
+                .object()?
+                .and_then(|message| message.context_id),
+            _ => None,
         })?;
         Ok(())
+    }
+}
+
+/// What is called gRPC, and passes unread, must be no call of A2A: some servers do not look at the method, others
+/// not at the content type.
+fn never_read_as_a2a(head: &Parts) -> Result<(), Denial> {
+    let uri = &head.uri;
+    if GrpcCall::method(uri.path())?.is_some() {
+        return Err(ambiguous("A2A's gRPC service, asked for without POST"));
+    }
+    match RestCall::read(head.method.as_str(), uri.path(), uri.query())? {
+        None => Ok(()),
+        Some(_) => Err(ambiguous(
+            "a path of A2A's HTTP+JSON binding, asked for as gRPC",
+        )),
     }
 }
 

@@ -135,3 +135,73 @@ fn grpcs_paths_are_for_grpc() {
         assert_eq!(refused, Err(DenyReason::AmbiguousCall), "{content_type}");
     }
 }
+
+fn passing(method: &str, path: &str, content_type: &str) -> Result<(String, String), DenyReason> {
+    let head = head(method, path, &[("content-type", content_type)]);
+    let mut call = Call::read_head(&head);
+    call.read_passing(&head).map_err(|denial| denial.reason)?;
+    let text = |text: Option<Cow<'_, str>>| text.unwrap_or_default().into_owned();
+    Ok((text(call.operation), text(call.task)))
+}
+
+#[test]
+fn what_is_called_grpc_and_passes_is_no_call_of_a2a() {
+    for (method, path) in [
+        ("GET", "/rest/tasks/t-1"),
+        ("DELETE", "/rest/tasks/t-1/pushNotificationConfigs/p"),
+        ("POST", "/rest/tasks/t-1:cancel"),
+    ] {
+        let read = passing(method, path, "text/plain").unwrap();
+        assert_eq!(read.1, "t-1", "{path}");
+        for content_type in ["application/grpc", "application/grpc+json"] {
+            let refused = passing(method, path, content_type);
+            assert_eq!(refused, Err(DenyReason::AmbiguousCall), "{path}");
+        }
+    }
+    let encoded = passing("GET", "/rest/tasks/t%2d1", "application/grpc");
+    assert_eq!(encoded, Err(DenyReason::AmbiguousPath));
+    // A server that looks at the path alone would run it, body and all.
+    let put = passing("PUT", GET_TASK, "application/grpc");
+    assert_eq!(put, Err(DenyReason::AmbiguousCall));
+    let other = passing("POST", "/grpc.health.v1.Health/Check", "application/grpc");
+    assert_eq!(other.unwrap(), Default::default());
+}
+
+fn context(head: &Parts, body: &str) -> Result<Option<String>, DenyReason> {
+    let body = whole(body.to_owned());
+    let call = Call::read(head, &body, &Limits::default());
+    call.is_clear().map_err(|denial| denial.reason)?;
+    Ok(call.context.map(Cow::into_owned))
+}
+
+#[test]
+fn a_context_is_read_only_where_the_operation_has_one() {
+    let rpc_head = head("POST", "/", &[]);
+    for (method, params, expected) in [
+        ("ListTasks", json!({ "contextId": "c" }), Some("c")),
+        (
+            "SendMessage",
+            json!({ "message": { "contextId": "c" } }),
+            Some("c"),
+        ),
+        ("SendMessage", json!({ "contextId": "c" }), None),
+        ("GetTask", json!({ "id": "t", "contextId": "c" }), None),
+        ("tasks/cancel", json!({ "id": "t", "contextId": "c" }), None),
+    ] {
+        let read = context(&rpc_head, &rpc(method, params)).unwrap();
+        assert_eq!(read.as_deref(), expected, "{method}");
+    }
+    let cancel = head("POST", "/rest/tasks/t-1:cancel", &[]);
+    let beside = json!({ "contextId": "c" }).to_string();
+    assert_eq!(context(&cancel, &beside), Ok(None));
+}
+
+#[test]
+fn a_task_beside_the_message_is_refused() {
+    let send = head("POST", "/rest/message:send", &[]);
+    let message = json!({ "messageId": "m", "contextId": "c" });
+    let plain = json!({ "message": message }).to_string();
+    assert_eq!(context(&send, &plain), Ok(Some("c".into())));
+    let beside = json!({ "message": message, "taskId": "t-1" }).to_string();
+    assert_eq!(context(&send, &beside), Err(DenyReason::AmbiguousCall));
+}
