@@ -9,6 +9,7 @@ mod client;
 mod refusal;
 mod server;
 mod tickets;
+mod time;
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -28,7 +29,7 @@ use pqlane_handshake::observation::Observation;
 use pqlane_handshake::resumption::{ClientTickets, DEFAULT_CLIENT_TICKETS, ServerTickets};
 use pqlane_handshake::{HandshakeSummary, Negotiated, Requirement, Side};
 use rustls::CommonState;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::CertificateDer;
 use rustls::time_provider::TimeProvider;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
@@ -46,6 +47,7 @@ pub(crate) use refusal::TlsRefusal;
 use refusal::refused_peer;
 pub(crate) use server::TlsServer;
 pub(crate) use tickets::Tickets;
+use time::TimeOf;
 
 /// ALPN protocol names (RFC 7301 §6, RFC 9113 §3.2), most preferred first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -354,16 +356,6 @@ fn offered(hello: Option<&ClientHello>) -> Offered {
     match hybrid {
         true => Offered::Hybrid,
         false => Offered::NoHybrid,
-    }
-}
-
-/// A clock as rustls takes it.
-#[derive(Debug)]
-struct TimeOf(Arc<dyn Clock>);
-
-impl TimeProvider for TimeOf {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(self.0.now())
     }
 }
 
