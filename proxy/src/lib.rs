@@ -1,11 +1,11 @@
 //! A post-quantum lane for AI agents.
 //!
 //! The modules stand in the order in which a call meets them: a connection is accepted, TLS establishes who
-//! the peer is, a session holds its calls, each call is read from its head, permitted by a route, recorded,
-//! and forwarded. `inbound.rs` and `outbound.rs` tell the two stories from beginning to end.
+//! the peer is, a session holds its calls; each call is gathered and read, permitted by a route, recorded, and
+//! forwarded. `inbound.rs` and `outbound.rs` tell the two stories from beginning to end.
 //!
-//! Between `call` and `routes` lies the seam for what reads bodies, verifies delegation and decides by policy:
-//! each will take the value of the stage before it and give one that the next needs.
+//! After `routes` lies the seam for what verifies delegation and decides by policy: each will take the value of
+//! the stage before it and give one that the next needs.
 
 mod accept;
 mod caller;
@@ -19,8 +19,9 @@ mod tls;
 mod lifetime;
 mod session;
 
-mod call;
 mod gather;
+
+mod call;
 
 mod mcp_session;
 mod routes;
