@@ -8,7 +8,8 @@
 /// Times a path is decoded: a proxy, a framework and an application may each do it once.
 const MAX_DECODINGS: usize = 3;
 
-/// What a path says, decoded not at all and up to three times: in lower case, with `\` as `/`.
+/// What a path says, decoded not at all and up to three times: in lower case, with `\` as `/`, and without tabs and
+/// ends of lines, which URL parsers drop wherever they are (WHATWG URL §4.4).
 pub(super) fn readings(path: &str) -> impl Iterator<Item = String> {
     let first = Some(path.as_bytes().to_vec());
     let decodings = std::iter::successors(first, |before| {
@@ -17,7 +18,8 @@ pub(super) fn readings(path: &str) -> impl Iterator<Item = String> {
     });
     decodings.take(1 + MAX_DECODINGS).map(|bytes| {
         let text = String::from_utf8_lossy(&bytes);
-        text.to_ascii_lowercase().replace('\\', "/")
+        let kept = text.replace(['\t', '\n', '\r'], "");
+        kept.to_ascii_lowercase().replace('\\', "/")
     })
 }
 
@@ -38,11 +40,12 @@ pub(super) fn mentions_a2a(path: &str) -> bool {
 }
 
 /// A segment without what a program may cut off: parameters, a query or fragment that was encoded, a NUL and
-/// what follows, spaces and dots at the end.
+/// what follows, spaces and dots at the end. (To a regular expression in Python, `$` is before a last line feed.)
 fn bare(segment: &str) -> &str {
     let end = segment.find([';', '?', '#', '\0']);
     let kept = end.and_then(|end| segment.get(..end)).unwrap_or(segment);
-    kept.trim_start().trim_end_matches([' ', '\t', '.'])
+    kept.trim_start()
+        .trim_end_matches(|end: char| end == '.' || end.is_whitespace() || end.is_control())
 }
 
 /// Takes percent-encoding off once; what is no encoding stands for itself (RFC 3986 §2.1). A two-octet form of
@@ -106,6 +109,10 @@ mod tests {
             "/tasks%00/1",
             "/tasks%3Fa=b",
             "/tasks%20./1",
+            "/tasks%0A",
+            "/ta%0dsks/1",
+            "/message:send%0a",
+            "/message:stream%0b%c2%a0",
             "/x%c0%aftasks%c0%af1",
             "/message%3Asend",
             "/message%2Fstream",

@@ -48,11 +48,13 @@ pub(super) fn spelling(name: &str, known: &[Known]) -> Spelling {
     }
 }
 
-/// Whether a reader that ignores case takes `name` for `known`, which is ASCII.
+/// Whether a reader that ignores case, or what follows a NUL, takes `name` for `known`, which is ASCII.
 ///
+/// Protobuf's C library looks members up by C strings, so that to Python `taskId\0` is the task.
 /// Go's encoding/json folds U+017F to `s` and U+212A to `k`; Java's `equalsIgnoreCase` folds U+0130 and U+0131
 /// to `i`.
 pub(crate) fn spells_alike(name: &str, known: &str) -> bool {
+    let name = name.split_once('\0').map_or(name, |(before, _)| before);
     if name.is_ascii() {
         return name.eq_ignore_ascii_case(known);
     }

@@ -90,6 +90,9 @@ fn the_same_member_twice_is_refused_wherever_it_is_interpreted() {
         r#"{"message":{"Task_Id":"a"}}"#,
         r#"{"configuration":{"pushnotificationconfig":{}}}"#,
         r#"{"pushNotificationConfig":{"URL":"b"}}"#,
+        // Protobuf's C library ends a name at a NUL.
+        r#"{"taskId":"a","taskId\u0000":"b"}"#,
+        r#"{"message":{"context_id\u0000x":"b"}}"#,
     ] {
         assert_eq!(read(body), Err(CallFault::CaseVariant), "{body}");
     }
