@@ -62,16 +62,25 @@ def json_rpc():
         ('messageId twice', '"messageId":"m0"'), ('referenceTaskIds and reference_task_ids', '"referenceTaskIds":["mine"],"reference_task_ids":["yours"]'),
         ('a number', '"taskId":5'), ('an array', '"taskId":["yours"]'), ('an object', '"taskId":{"a":"yours"}'), ('lone surrogate', '"taskId":"\\ud800"'),
         ('NUL', '"taskId":"mine\\u0000"'), ('blank', '"taskId":" mine"'), ('empty', '"taskId":""')]
+    # Protobuf's C library looks members up by C strings.
+    ids += [('taskId and taskId with NUL', '"taskId":"mine","taskId\\u0000":"yours"'), ('task_id with NUL', '"task_id\\u0000":"yours"'),
+        ('task_id with NUL, more behind it', '"task_id\\u0000x":"yours"'), ('context_id with NUL', '"context_id\\u0000":"c"')]
     for name, inside in ids:
         two = 'twice' in name or ' and ' in name
         yield case('A2A task in a message', name, send(inside), refuse=two); yield case('A2A task in a message', f'{name}, 0.3',
             rpc('message/send', '{"message":' + OLD.replace('{', '{' + inside + ',', 1) + '}'), V03, refuse=two)
     for name, inside in [('id twice', '"id":"mine","id":"yours"'), ('id escaped', '"id":"mine","\\u0069d":"yours"'), ('id and ID', '"id":"mine","ID":"yours"'),
-            ('id and Id', '"Id":"yours","id":"mine"'), ('id and taskId', '"id":"mine","taskId":"yours"'), ('id and name', '"id":"mine","name":"tasks/yours"'),
+            ('id and Id', '"Id":"yours","id":"mine"'), ('id and id with NUL', '"id":"mine","id\\u0000":"yours"'), ('id with NUL', '"id\\u0000":"yours"'),
+            ('id and taskId', '"id":"mine","taskId":"yours"'), ('id and name', '"id":"mine","name":"tasks/yours"'),
             ('id a number', '"id":5'), ('tenant twice', '"id":"mine","tenant":"a","tenant":"b"'), ('id and params.id', '"id":"mine","params":{"id":"yours"}')]:
-        two = name in ('id twice', 'id escaped', 'id and ID', 'id and Id', 'tenant twice')
+        two = name in ('id twice', 'id escaped', 'id and ID', 'id and Id', 'id and id with NUL', 'tenant twice')
         for op in ('GetTask', 'CancelTask'): yield case('A2A task of a request', f'{op}, {name}', rpc(op, '{' + inside + '}'), refuse=two)
         yield case('A2A task of a request', f'0.3 tasks/get, {name}', rpc('tasks/get', '{' + inside + '}'), V03, refuse=two)
+    for op in ('GetTask', 'CancelTask', 'GetTaskPushNotificationConfig', 'tasks/get'):
+        for name in ('contextId', 'context_id'): yield case('A2A task of a request', f'{op}, {name} beside it',
+                rpc(op, f'{{"id":"mine","taskId":"mine","{name}":"c"}}' if 'Config' in op else f'{{"id":"mine","{name}":"c"}}'), V03 if '/' in op else V1)
+    for name in ('id', 'taskId', 'task_id', 'contextId', 'tenant'): yield case('A2A task in a message', f'{name} beside the message',
+            rpc('SendMessage', f'{{"message":{MESSAGE},"{name}":"mine"}}'))
     get, cancel = '"method":"GetTask"', '"method":"CancelTask"'
     for name, body in [('method twice', task('"id":"mine"').replace(get, f'{get},{cancel}')), ('method twice, reversed', task('"id":"mine"').replace(get, f'{cancel},{get}')),
             ('method escaped', task('"id":"mine"').replace(get, f'{get},"\\u006dethod":"CancelTask"')),
@@ -134,7 +143,8 @@ def rest():
             'tasks/mine:cancel;x', 'tasks/mine:cancel/', 'tasks/mine:cancel//',
             'tasks\\mine:cancel', '%5ctasks/mine:cancel', 'TASKS/mine:cancel', 'tasks/mine:CANCEL', 'tasks/mi%6ee:cancel', 'tasks/mi%256ee:cancel', 'tasks/mine%2f:cancel',
             'tasks/yours%2fmine:cancel', 'tasks/mine%00:cancel', 'tasks/mine%0a:cancel', 'tasks/mine%20:cancel', 'tasks/mine+:cancel', 'tasks/mine:cancel:cancel',
-            'tasks/mine:subscribe:cancel', 'tasks/:cancel', 'tasks/%3acancel', 'tasks/mine:cancel%20',
+            'tasks/mine:subscribe:cancel', 'tasks/:cancel', 'tasks/%3acancel', 'tasks/mine:cancel%20', 'tasks/mine:cancel%0a', 'tasks/mine:cancel%0A', 'tasks/mine:cancel%0d%0a',
+            'tasks%0a/mine:cancel', 'ta%0asks/mine:cancel',
             'tasks/mine:cancel?x=/tasks/yours', 'tasks/mine:cancel#/tasks/yours', 'tasks/mine%3f:cancel', 'tasks/mine%23:cancel', 'tasks/mine%c0%af:cancel',
             'tasks/mine%u0063:cancel', 'tasks/mine%:cancel', 'tasks/mine%zz:cancel', 'tasks/..:cancel', 'tasks/..%3acancel', 'tasks/%2e:cancel',
             'tasks/m%C3%AFne:cancel', 'tasks/m\xefne:cancel', 'v1/tasks/mine:cancel', 'tasks/tasks/mine:cancel', 'message:send/tasks/mine:cancel',
@@ -143,10 +153,12 @@ def rest():
     for path in ['tasks/mine/', 'tasks/mine%2f', '%74asks/mine', 'tasks/%6dine', 'tasks//mine', 'tasks/mine;a=b', 'Tasks/mine', 'tasks/mine%2fpushNotificationConfigs',
             'tasks/mine/pushNotificationConfigs%2fp', 'tasks/mine/pushNotificationConfigs/%70', 'tasks/mine/pushnotificationconfigs/p', 'tasks/mine/pushNotificationConfigs/',
             'tasks/mine/pushNotificationConfigs/p/', 'tasks/yours/..%2fmine', 'tasks/mine:subscribe', 'tasks/mine%3asubscribe', 'tasks/', 'tasks%2fmine',
-            'tasks/mine:unknown', 'tasks?contextId=a&contextId=b', 'tasks?contextId=a&context_id=b', 'tasks/mine?id=yours', 'tasks/mine?tenant=x', 'extendedAgentCard/',
+            'tasks/mine:unknown', 'tasks?contextId=a&contextId=b', 'tasks%0a', 'tasks%0a?contextId=c', 'tasks%0d', 'tasks/mine%0a', 'tasks/mine/pushNotificationConfigs%0a',
+            'extendedAgentCard%0a', 'tasks?contextId=a&context_id=b', 'tasks/mine?id=yours', 'tasks/mine?tenant=x', 'extendedAgentCard/',
             'extended%41gentCard', 'extendedagentcard']:
         yield case('A2A path', f'GET {path}', path)
-    for path in ['message%3Asend', 'message:%73end', 'm%65ssage:send', 'message:send/', 'message:send;x', 'message:send%20', 'message:send%00', 'message:Send', 'Message:send',
+    for path in ['message%3Asend', 'message:%73end', 'm%65ssage:send', 'message:send/', 'message:send;x', 'message:send%20', 'message:send%0a', 'message:send%0d%0a',
+            'message:send%0b', 'message:send%250a', 'message:send%00', 'message:Send', 'Message:send',
             '/message:send', './message:send', 'x/../message:send', 'tasks/message:send', 'tasks/mine/message:send', 'x%2fmessage:send', '\\message:send', 'message:send?x',
             'message:sendx', 'v1/message:send', 'message/send']:
         yield case('A2A path', f'send to {path}', path, 'POST', f'{{"message":{OF_TASK}}}')
@@ -170,6 +182,29 @@ def rest():
     yield case('A2A HTTP+JSON body', 'MCP headers that lie', 'message:send', 'POST', body, V1 + [('MCP-Protocol-Version', '2026-07-28'), ('Mcp-Method', 'tools/list')])
     yield case('A2A HTTP+JSON body', 'task in a body beside the one in the path', 'tasks/mine/pushNotificationConfigs', 'POST',
         '{"taskId":"yours","id":"p","url":"http://127.0.0.1:1/"}')
+    # Members that the operation does not have, and other servers may look at.
+    for name, method, path, inside in [
+            ('a task beside the message', 'POST', 'message:send', f'{{"message":{MESSAGE},"taskId":"mine"}}'),
+            ('a task_id beside the message', 'POST', 'message:send', f'{{"message":{MESSAGE},"task_id":"mine"}}'),
+            ('an id beside the message', 'POST', 'message:send', f'{{"message":{MESSAGE},"id":"mine"}}'),
+            ('a context beside the message', 'POST', 'message:send', f'{{"message":{MESSAGE},"contextId":"c"}}'),
+            ('a context of a task', 'POST', 'tasks/mine:cancel', '{"contextId":"c"}'),
+            ('a message to a task that is cancelled', 'POST', 'tasks/mine:cancel', f'{{"message":{OF_TASK}}}'),
+            ('another id for a task that is cancelled', 'POST', 'tasks/mine:cancel', '{"id":"yours"}'),
+            ('a context of a push configuration', 'POST', 'tasks/mine/pushNotificationConfigs', '{"contextId":"c","id":"p","url":"http://127.0.0.1:1/"}'),
+            ('text', 'POST', 'tasks/mine:cancel', 'hello'), ('text, path encoded', 'POST', 'tasks/m%69ne:cancel', 'hello'), ('a form', 'POST', 'tasks/mine:cancel', 'id=yours'),
+            ('a JSON string', 'POST', 'tasks/mine:cancel', '"yours"'), ('a list', 'POST', 'tasks/mine:cancel', '[]'),
+            ('text to a message', 'POST', 'message:send', 'hello')]:
+        yield case('A2A HTTP+JSON body', name, path, method, inside)
+    for kind in ('application/grpc', 'application/grpc+proto', 'application/grpc+json', 'application/grpc-web', 'application/connect+json'):
+        for method, path, inside in [('GET', 'tasks/mine', ''), ('GET', 'tasks/mine%2e', ''), ('GET', 'tasks?contextId=c', ''), ('GET', 'tasks/mine:subscribe', ''),
+                ('DELETE', 'tasks/mine/pushNotificationConfigs/p', ''),
+                ('POST', 'tasks/mine:cancel', ''), ('POST', 'tasks/mine:cancel', '{}'), ('POST', 'tasks/mine:cancel', 'hello'), ('POST', 'tasks/m%69ne:cancel', '{}'),
+                ('POST', 'tasks/m%69ne:cancel', 'hello'), ('POST', 'message:send', f'{{"message":{OF_TASK}}}'), ('POST', 'v1/message:send', f'{{"message":{OF_TASK}}}')]:
+            yield Case('A2A as gRPC', f'{kind}: {method} {path} {inside[:5]}', inside.encode(), [('Content-Type', kind), *V1], 'rest/' + path, method)
+        for name, fields in [('first', [('Content-Type', kind), *JSON]), ('last', [*JSON, ('Content-Type', kind)])]: yield Case('A2A as gRPC',
+                f'{kind} {name} of two, CancelTask', b'', fields + V1, 'rest/tasks/mine:cancel', 'POST')
+        yield Case('A2A as gRPC', f'{kind}: JSON-RPC', rpc('CancelTask', '{"id":"mine"}').encode(), [('Content-Type', kind), *V1])
     for codec in ('utf-8-sig', 'utf-16', 'utf-32-le'): yield Case('A2A HTTP+JSON body', codec, body.encode(codec), JSON + V1, 'rest/message:send')
 
 # ---- gRPC: protobuf by hand, since no library writes it wrongly
@@ -181,10 +216,10 @@ def framed(payload, flag=0, length=None): return bytes([flag]) + struct.pack('>I
 def grpc():
     SERVICE, OLD_SERVICE = '/lf.a2a.v1.A2AService/', '/a2a.v1.A2AService/'
     TYPE = [('content-type', 'application/grpc'), ('a2a-version', '1.0')]
-    def case(name, op, data, trap='A2A gRPC', fields=TYPE, service=SERVICE, **kind):
+    def case(name, op, data, trap='A2A gRPC', fields=TYPE, service=SERVICE, method='POST', **kind):
         pieces = data if isinstance(data, list) else [framed(data)]
         def frames(label, _):
-            pseudo = [(':method', 'POST'), (':scheme', 'http'), (':path', service + op), (':authority', f'{label}.grpc')]
+            pseudo = [(':method', method), (':scheme', 'http'), (':path', service + op), (':authority', f'{label}.grpc')]
             return request_frames(pseudo + fields + [('te', 'trailers'), ('x-label', label)], pieces)
         return Case(trap, name, h2=frames, **kind)
     mine, yours = bytes_field(3, b'mine'), bytes_field(3, b'yours')
@@ -236,6 +271,7 @@ def grpc():
             ' application/grpc', 'text/plain'): yield case(f'CancelTask, content type {kind}', 'CancelTask', get, fields=[('content-type', kind), ('a2a-version', '1.0')])
     yield case('CancelTask, two content types', 'CancelTask', get, fields=[('content-type', 'application/json'), *TYPE]); yield case('CancelTask, two content types, reversed',
         'CancelTask', get, fields=[*TYPE, ('content-type', 'application/json')]); yield case('CancelTask, no content type', 'CancelTask', get, fields=[('a2a-version', '1.0')])
+    for method in ('GET', 'PUT', 'post', 'DELETE', 'QUERY'): yield case(f'CancelTask by {method}', 'CancelTask', get, method=method)
     yield case('CancelTask, content coding', 'CancelTask', get, fields=TYPE + [('content-encoding', 'gzip')]); yield case('CancelTask, MCP headers that lie', 'CancelTask', get,
         fields=TYPE + [('mcp-protocol-version', '2026-07-28'), ('mcp-method', 'tools/list')])
     for path in ('/lf.a2a.v1.A2AService/CancelTask/', '//lf.a2a.v1.A2AService/CancelTask', '/lf.a2a.v1.A2AService//CancelTask', '/lf.a2a.v1.a2aservice/CancelTask',

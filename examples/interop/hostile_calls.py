@@ -1,8 +1,9 @@
 """Sends the corpus of hostile calls, and says what was run and what was recorded. usage: hostile_calls.py PEERS OUT
 
 PEERS: JSON {"mcp": {NAME: WAYS, ...}, "a2a": {NAME: WAYS}}; WAYS: {"direct": port, "direct_grpc": port, "ran": file} and, with a
-lane before it, {"lane": port, "sidecar": port, "audit": file, "svid": prefix, "bundle": file}. Every case goes directly to the peer
-(what does its SDK make of it?), through egress and sidecar, and to the sidecar over TLS, since both ends of a lane read each call.
+lane before it, {"lane": port, "sidecar": port, "alone": port, "audit": [file...], "svid": prefix, "bundle": file}. Every case goes directly to the peer
+(what does its SDK make of it?), through egress and sidecar, and to the sidecar over TLS, since both ends of a lane read each call; an
+agent also to a sidecar `alone`, which has one workload for HTTP and gRPC.
 
 What must hold: what a peer ran is on the sidecar's record exactly once, as exactly that method and target, and was not refused; what is
 not run is refused, by the lane or by the peer; what the specification wants refused, or has two readings that no record tells apart, is not run; honest calls pass as they do directly.
@@ -25,9 +26,9 @@ def lines(path):
 
 class Records:
     """A sidecar's records: the calls it opened, by their label, and how each ended."""
-    def __init__(self, path):
+    def __init__(self, paths):
         self.opened, self.closed = collections.defaultdict(list), {}
-        for r in lines(path):
+        for r in (r for path in paths for r in lines(path)):
             if r['event'] == 'call.open':
                 label = re.match(r'/+(?:mcp|c)/([^/]+)', r['path']) or re.match(r'(\w+)\.grpc', r.get('authority', ''))
                 self.opened[label and label[1]].append(r)
@@ -47,8 +48,9 @@ class Peer:
         return [w for w in (('lane', 'sidecar') if case.h2 else ('direct', 'lane', 'sidecar')) if w in self.ways]
 
     def send(self, case, way, label):
-        host = 'peer.internal:8443' if way == 'sidecar' else f'127.0.0.1:{self.ways[way]}'
-        tls, patience = self.tls if way == 'sidecar' else None, 20 if case.honest else PATIENCE
+        straight = way in ('sidecar', 'alone')
+        host = 'peer.internal:8443' if straight else f'127.0.0.1:{self.ways[way]}'
+        tls, patience = self.tls if straight else None, 20 if case.honest else PATIENCE
         try:
             if case.h2: return Answer(200 if http2(self.port(way), case.h2(label, host), tls, patience) else 0)
             return http1(self.ways[way], case.request(label, host), tls, case.answers, patience)
@@ -67,13 +69,13 @@ class Peer:
             label, end = f'{way[0]}last', time.monotonic() + 10
             self.send(self.cases[0], way, label)
             while time.monotonic() < end:
-                records = Records(self.ways.get('audit', '/nonexistent'))
+                records = Records(self.ways.get('audit', []))
                 if any(r['label'] == label for r in lines(self.ways['ran'])) and (way == 'direct' or any(r['call'] in records.closed for r in records.opened[label])): break
                 time.sleep(0.02)
 
     def judge(self):
         """(case, way, what came of it, what is wrong with that or None), for each."""
-        self.records, self.ran = Records(self.ways.get('audit', '/nonexistent')), collections.defaultdict(list)
+        self.records, self.ran = Records(self.ways.get('audit', [])), collections.defaultdict(list)
         for r in lines(self.ways['ran']): self.ran[r['label']].append(self.run(r))
         for n, case in enumerate(self.cases):
             for way in self.ways_of(case):
@@ -114,7 +116,7 @@ class Agent(Peer):
     """An A2A agent: three bindings, operations under their names in 1.0, and tasks."""
     def ways_of(self, case):
         """gRPC: an authority of its own labels a call at the sidecar; an egress would set it."""
-        return [w for w in (('direct', 'sidecar') if case.h2 else ('direct', 'lane', 'sidecar')) if w in self.ways]
+        return [w for w in (('direct', 'sidecar') if case.h2 else ('direct', 'lane', 'sidecar', 'alone')) if w in self.ways]
 
     def port(self, way): return self.ways['direct_grpc' if way == 'direct' else way]
 

@@ -146,6 +146,9 @@ def honest():
         ('com.example/x', None))
     yield ok('GET for a stream', b'', [], None, raw=lambda l, h: head('GET', f'/mcp/{l}', [('Host', h), ('Accept', 'text/event-stream'), ('MCP-Protocol-Version', LEGACY)]))
     yield ok('DELETE of a session', b'', [], None, raw=lambda l, h: head('DELETE', f'/mcp/{l}', [('Host', h), ('MCP-Protocol-Version', LEGACY)]))
+    yield ok('Mcp-Param of a number and a boolean', text(CALL.replace('"message":"hi"', '"count":42,"dry":true'), MODERN),
+        fields(MODERN, more=[('Mcp-Param-Count', '42'), ('Mcp-Param-Dry', 'true')]), echo)
+    yield ok('Mcp-Param under another name', text(CALL.replace('"message":"hi"', '"place":"Bern"'), MODERN), fields(MODERN, more=[('Mcp-Param-City', 'Bern')]), echo)
     for region, value in [('eu', 'eu'), ('eu', encoded('eu')), ('süd', encoded('süd'))]:
         yield ok(f'Mcp-Param-Region {value}', text(CALL.replace('"message":"hi"', f'"region":"{region}"'), MODERN), fields(MODERN, more=[('Mcp-Param-Region', value)]), echo)
 

@@ -270,4 +270,10 @@ def headers():
             ('base64 that is none', [('Mcp-Param-Region', '=?base64?!?=')], {'refuse': True}), ('another case', [('Mcp-Param-Region', 'EU')], {'refuse': True}),
             ('unknown', [('Mcp-Param-Region', 'eu'), ('Mcp-Param-Zone', 'us')], {})]:
         yield modern('Mcp-Param', name, more, body=region, **kind)
+    count = SECRET.replace('"message":"hi"', '"count":42,"dry":true')
+    for name, more, kind in [('number and boolean agree', [('Mcp-Param-Count', '42'), ('Mcp-Param-Dry', 'true')], {}),
+            ('number differs', [('Mcp-Param-Count', '43'), ('Mcp-Param-Dry', 'true')], {'refuse': True}),
+            ('number in another form', [('Mcp-Param-Count', '42.0'), ('Mcp-Param-Dry', 'true')], {}),
+            ('boolean in another form', [('Mcp-Param-Count', '42'), ('Mcp-Param-Dry', 'True')], {'refuse': True})]:
+        yield modern('Mcp-Param', name, more, body=count, **kind)
     yield modern('Mcp-Param', 'in the field, not in the body', [('Mcp-Param-Region', 'eu')], refuse=True)

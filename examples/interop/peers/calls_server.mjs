@@ -6,7 +6,8 @@ import { createServer } from 'node:http';
 import { Server, createMcpHandler } from '@modelcontextprotocol/server';
 import { toNodeHandler, localhostHostValidation, localhostOriginValidation } from '@modelcontextprotocol/node';
 
-const schema = { type: 'object', properties: { message: { type: 'string' }, region: { type: 'string', 'x-mcp-header': 'Region' } } };
+const schema = { type: 'object', properties: { message: { type: 'string' }, region: { type: 'string', 'x-mcp-header': 'Region' },
+  count: { type: 'integer', 'x-mcp-header': 'Count' }, dry: { type: 'boolean', 'x-mcp-header': 'Dry' }, place: { type: 'string', 'x-mcp-header': 'City' } } };
 const tools = ['echo', 'secret', 'grüße'].map(name => ({ name, inputSchema: schema }));
 
 function build({ requestInfo }) {

@@ -14,7 +14,8 @@ def ran(ctx, method, target=None):
     label = ctx.request.url.path.rsplit('/', 1)[-1]
     ran_file.write(json.dumps({'label': label, 'method': method, 'target': target}) + '\n')
 
-SCHEMA = {'type': 'object', 'properties': {'message': {'type': 'string'}, 'region': {'type': 'string', 'x-mcp-header': 'Region'}}}
+SCHEMA = {'type': 'object', 'properties': {'message': {'type': 'string'}, 'region': {'type': 'string', 'x-mcp-header': 'Region'},
+                                             'count': {'type': 'integer', 'x-mcp-header': 'Count'}, 'dry': {'type': 'boolean', 'x-mcp-header': 'Dry'}, 'place': {'type': 'string', 'x-mcp-header': 'City'}}}
 TOOLS = [t.Tool(name=name, input_schema=SCHEMA) for name in ('echo', 'secret', 'grüße')]
 
 async def list_tools(ctx, params):

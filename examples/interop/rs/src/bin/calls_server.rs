@@ -31,7 +31,10 @@ impl Calls {
 
 fn tool(name: &'static str) -> Tool {
     let schema = json!({"type": "object", "properties": {
-        "message": {"type": "string"}, "region": {"type": "string", "x-mcp-header": "Region"}}});
+        "message": {"type": "string"}, "region": {"type": "string", "x-mcp-header": "Region"},
+        "count": {"type": "integer", "x-mcp-header": "Count"},
+        "dry": {"type": "boolean", "x-mcp-header": "Dry"},
+        "place": {"type": "string", "x-mcp-header": "City"}}});
     Tool::new(
         name,
         "a tool",
