@@ -3,7 +3,7 @@
 //! Takes entries, one line each, with a version: `{"v":1,…}`. Gives them back in order. A line is written with one
 //! `write(2)` to a file opened with `O_APPEND`, and `fdatasync` follows, so a crash can tear the last line only; the
 //! next line is written after a line feed, the torn one is passed over, and every line before it counts. It never
-//! rewrites a line: a journal with many dead lines is replaced as a whole by [`Journal::compact`].
+//! rewrites a line: a journal with many dead lines is replaced as a whole.
 
 mod error;
 pub(crate) mod line;
