@@ -35,12 +35,17 @@ pub(crate) fn svid_files(config: &Path) -> [PathBuf; 2] {
     ["svid.pem", "key.pem"].map(|extension| config.with_extension(extension))
 }
 
-/// Puts an SVID in place, the chain first.
+/// Puts an SVID in place, the chain first. Both files are written before either is put in place, so that hardly
+/// anybody can see the one without the other.
 pub(crate) fn replace_svid(config: &Path, svid: &TestSvid) {
     let [chain, key] = svid_files(config);
-    replace(&chain, svid.chain_pem());
-    replace(&key, svid.key_pem().as_bytes());
-    owner_only(&key);
+    let new_chain = chain.with_extension("new-chain");
+    let new_key = key.with_extension("new-key");
+    std::fs::write(&new_chain, svid.chain_pem()).unwrap();
+    std::fs::write(&new_key, svid.key_pem().as_bytes()).unwrap();
+    owner_only(&new_key);
+    std::fs::rename(new_chain, chain).unwrap();
+    std::fs::rename(new_key, key).unwrap();
 }
 
 /// The time so many seconds from now.
