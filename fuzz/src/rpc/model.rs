@@ -232,9 +232,11 @@ fn is_read_alike(tree: &Tree, known: &[Vec<&str>]) -> bool {
     true
 }
 
-/// As readers see it that ignore case, in Go and in Java.
+/// As readers see it that ignore case, in Go and in Java, or what follows a NUL, in C.
 fn fold(name: &str) -> String {
-    name.replace('\u{17f}', "s")
+    let c_string = name.split('\0').next().unwrap_or_default();
+    c_string
+        .replace('\u{17f}', "s")
         .replace('\u{212a}', "k")
         .replace(['\u{130}', '\u{131}'], "i")
         .to_ascii_lowercase()
