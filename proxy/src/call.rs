@@ -111,10 +111,21 @@ pub(crate) struct Call<'a> {
     pub(crate) context: Option<Cow<'a, str>>,
     /// Methods and targets of a batch, in its order.
     pub(crate) batch: Vec<String>,
+    /// What was read of its body.
+    body: BodyRead,
     /// The id of the JSON-RPC request, as it is written.
     id: Option<&'a str>,
     /// Why it cannot be carried, whoever asks.
     fault: Option<Denial>,
+}
+
+/// What was read of a call's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BodyRead {
+    /// Nothing: it passes as it comes, if there is one.
+    Passing,
+    /// All of it.
+    Whole,
 }
 
 /// The longest JSON-RPC id that an answer of our own repeats; a longer one is answered as if it could not be read.
@@ -131,7 +142,10 @@ impl<'a> Call<'a> {
         let read = match body {
             Err(reason) => Err((*reason).into()),
             Ok(CallBody::Passing(..)) => call.read_passing(head),
-            Ok(CallBody::Whole(whole)) => call.read_whole(head, &whole.bytes, limits),
+            Ok(CallBody::Whole(whole)) => {
+                call.body = BodyRead::Whole;
+                call.read_whole(head, &whole.bytes, limits)
+            }
         };
         call.fault = read.err();
         call
@@ -143,6 +157,13 @@ impl<'a> Call<'a> {
     /// The [`Denial`] for a call that could not be read, or in more than one way.
     pub(crate) fn is_clear(&self) -> Result<(), Denial> {
         self.fault.clone().map_or(Ok(()), Err)
+    }
+
+    /// Whether it is called gRPC, and has a body that nobody has looked at.
+    pub(crate) fn is_unread_grpc(&self) -> bool {
+        self.binding == Binding::Grpc
+            && self.body == BodyRead::Passing
+            && self.http_method == "POST"
     }
 
     /// Whom an answer of our own to it is for.

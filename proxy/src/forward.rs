@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -44,13 +45,17 @@ pub(crate) fn forward(call: Permitted) -> Forwarding {
     let Permitted {
         upstream,
         name,
-        head,
+        mut head,
         body,
         reply,
         mcp_session,
         slot,
         record,
     } = call;
+    if let CallBody::Whole(_) = &body {
+        // Said anew, once and in plain digits, from what was read.
+        head.headers.remove(CONTENT_LENGTH);
+    }
     let body = LaneBody::request(body, Arc::clone(record.request()));
     let request = Request::from_parts(head, body);
     let attempt = match upstream.lease_now() {

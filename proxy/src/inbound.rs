@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::deny::{Denial, DenyReason};
 use crate::drain::Drain;
 use crate::forward::{Permitted, forward, refuse};
-use crate::gather::{self, CallBody, GrpcTo, Plan, Room};
+use crate::gather::{self, CallBody, Plan, Room};
 use crate::guard::PullCause;
 use crate::headers::{self, UpstreamName};
 use crate::lane::{Closing, LaneLog};
@@ -46,10 +46,7 @@ struct InboundCalls {
 impl Calls for InboundCalls {
     fn plan(&self, head: &Parts, body: Incoming) -> Plan {
         let lane = self.live.now();
-        let grpc = match lane.routes.grpc_workload {
-            Some(_) => GrpcTo::ItsOwn,
-            None => GrpcTo::TheSame,
-        };
+        let grpc = lane.routes.grpc_to;
         gather::plan(head, body, grpc, &lane.room, &lane.limits)
     }
 

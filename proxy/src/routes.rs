@@ -14,6 +14,7 @@ use pqlane_certs::spiffe_id::{AllowList, SpiffeId};
 
 use crate::call::{Binding, Call, TargetForm};
 use crate::deny::{Denial, DenyReason};
+use crate::gather::GrpcTo;
 use crate::pool::Upstream;
 
 /// What an inbound listener forwards to.
@@ -24,6 +25,8 @@ pub(crate) struct InboundRoutes {
     pub(crate) workload: Arc<Upstream>,
     /// Takes calls with `content-type: application/grpc`, where the workload serves them apart.
     pub(crate) grpc_workload: Option<Arc<Upstream>>,
+    /// Whether that is a server of its own.
+    pub(crate) grpc_to: GrpcTo,
     pub(crate) paths: Vec<PathRoute>,
 }
 
@@ -61,6 +64,10 @@ impl InboundRoutes {
         self.check_authority(authority)?;
         if !self.paths.is_empty() {
             self.permit_path(peer, call.path)?;
+        }
+        if call.is_unread_grpc() && self.grpc_to == GrpcTo::TheSame {
+            // It began under other rules, by which nobody could take it for anything else.
+            return Err(DenyReason::AmbiguousCall.into());
         }
         Ok(match (&self.grpc_workload, call.binding) {
             (Some(grpc), Binding::Grpc) => grpc,

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use super::BuildError;
 use super::shared::{PoolKey, Shared};
 use crate::config::{Callers, Choice, Config, InboundConfig, OutboundConfig};
+use crate::gather::GrpcTo;
 use crate::guard::PullCause;
 use crate::identity::chosen;
 use crate::inbound::{HostSeen, Inbound};
@@ -245,6 +246,10 @@ impl Builder<'_> {
         let shared = self.shared;
         let routes = InboundRoutes {
             authorities: authorities.clone(),
+            grpc_to: match grpc_workload {
+                Some(grpc) if grpc != workload => GrpcTo::ItsOwn,
+                Some(_) | None => GrpcTo::TheSame,
+            },
             workload: self.workload(name, workload, HttpVersion::H1),
             grpc_workload: grpc_workload
                 .as_ref()

@@ -6,7 +6,7 @@
 use http::request::Parts;
 use http::{Method, Version};
 
-use super::{Binding, Call, Protocol, TargetForm};
+use super::{Binding, BodyRead, Call, Protocol, TargetForm};
 
 /// Where an agent's card is (A2A 1.0 §8.2).
 const AGENT_CARD: &str = "/.well-known/agent-card.json";
@@ -48,6 +48,7 @@ impl<'a> Call<'a> {
             task: None,
             context: None,
             batch: Vec::new(),
+            body: BodyRead::Passing,
             id: None,
             fault: None,
         }

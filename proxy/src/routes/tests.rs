@@ -32,6 +32,7 @@ fn allow(pattern: &str) -> AllowList {
 fn a_path_route_covers_whole_segments_and_the_longest_one_decides() {
     let routes = InboundRoutes {
         authorities: Vec::new(),
+        grpc_to: GrpcTo::ItsOwn,
         workload: upstream("127.0.0.1:1"),
         grpc_workload: None,
         paths: vec![
@@ -78,6 +79,7 @@ fn a_path_route_covers_whole_segments_and_the_longest_one_decides() {
 fn grpc_goes_to_its_own_workload() {
     let routes = InboundRoutes {
         authorities: Vec::new(),
+        grpc_to: GrpcTo::ItsOwn,
         workload: upstream("127.0.0.1:1"),
         grpc_workload: Some(upstream("127.0.0.1:2")),
         paths: Vec::new(),
