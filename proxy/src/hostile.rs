@@ -1,4 +1,4 @@
-//! The readers of bytes that others choose, for the fuzz targets. Nothing else uses this module.
+//! The readers of bytes that others choose, for fuzz targets, benches and tests. Nothing else uses this module.
 
 pub use crate::call::a2a::{Members, Operation, Revision as A2aRevision};
 pub use crate::call::fault::CallFault;

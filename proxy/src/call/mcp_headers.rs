@@ -19,7 +19,7 @@ const NAME: &str = "Mcp-Name";
 const PARAM: &str = "Mcp-Param-*";
 /// [`PARAM`] as header maps spell it.
 const PARAM_PREFIX: &str = "mcp-param-";
-/// `Mcp-Param` headers that are compared; each is compared with every argument.
+/// `Mcp-Param` headers that are compared.
 const MAX_PARAM_HEADERS: usize = 32;
 
 /// Revisions whose servers ignore the headers.
@@ -123,18 +123,17 @@ fn check_mirrors(headers: &HeaderMap, rpc: &Rpc<'_>) -> Result<(), CallFault> {
 struct ParamHeader<'h> {
     suffix: &'h str,
     value: Cow<'h, str>,
-    found: Found,
+    /// Whether any argument has this value.
+    occurs: bool,
+    namesake: Namesake,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// An argument of that name with another value.
+/// The argument with a header's name.
+#[derive(Clone, Copy)]
+enum Namesake {
+    Absent,
     Differs,
-    /// An argument of that name with that value.
     Equal,
-    /// That value, in another argument.
-    Elsewhere,
-    Nowhere,
 }
 
 /// Which argument a header repeats stands in the tool's schema, which is not known here. Usually it has the
@@ -156,18 +155,21 @@ fn check_params(headers: &HeaderMap, rpc: &Rpc<'_>) -> Result<(), CallFault> {
         params.push(ParamHeader {
             suffix,
             value,
-            found: Found::Nowhere,
+            occurs: false,
+            namesake: Namesake::Absent,
         });
     }
     if params.is_empty() {
         return Ok(());
     }
+    params.sort_unstable_by(|one, other| one.value.cmp(&other.value));
     if let Some(arguments) = rpc.params.arguments.object()? {
         find(&mut params, *arguments)?;
     }
-    let is_repeated = |param: &ParamHeader<'_>| match param.found {
-        Found::Elsewhere | Found::Equal => true,
-        Found::Differs | Found::Nowhere => false,
+    let is_repeated = |param: &ParamHeader<'_>| match param.namesake {
+        Namesake::Absent => param.occurs,
+        Namesake::Differs => false,
+        Namesake::Equal => true,
     };
     match params.iter().all(is_repeated) {
         true => Ok(()),
@@ -175,49 +177,51 @@ fn check_params(headers: &HeaderMap, rpc: &Rpc<'_>) -> Result<(), CallFault> {
     }
 }
 
+/// Looks for headers, which are sorted by value, among the arguments.
 fn find(params: &mut [ParamHeader<'_>], arguments: Token<'_>) -> Result<(), CallFault> {
     Scanner::again(arguments).object(&[], |scanner, name| {
         let is_leaf = !matches!(scanner.peek(), Some(b'{' | b'['));
-        scanner.leaves(|leaf| {
-            for param in &mut *params {
-                match is_leaf && spells_alike(name, param.suffix) {
-                    true => param.meet_namesake(leaf),
-                    false => param.meet(leaf),
-                }
-            }
-        })?;
+        let argument = scanner.leaves(|leaf| occur(params, leaf))?;
+        let is_namesake =
+            |param: &&mut ParamHeader<'_>| is_leaf && spells_alike(name, param.suffix);
+        if let Some(param) = params.iter_mut().find(is_namesake) {
+            param.meet_namesake(argument);
+        }
         Ok(())
     })
 }
 
-impl ParamHeader<'_> {
-    fn meet_namesake(&mut self, leaf: Token<'_>) {
-        let is_equal = self.found != Found::Differs && says(leaf, &self.value);
-        self.found = if is_equal {
-            Found::Equal
-        } else {
-            Found::Differs
-        };
-    }
-
-    fn meet(&mut self, leaf: Token<'_>) {
-        if self.found == Found::Nowhere && says(leaf, &self.value) {
-            self.found = Found::Elsewhere;
+/// Marks the headers whose value an argument has.
+fn occur(params: &mut [ParamHeader<'_>], leaf: Token<'_>) {
+    let Some(text) = text_of(leaf) else {
+        return;
+    };
+    let first = params.partition_point(|param| *param.value < *text);
+    for param in params.iter_mut().skip(first) {
+        // Those of one value are marked together.
+        if param.occurs || param.value != text {
+            break;
         }
+        param.occurs = true;
     }
 }
 
-/// Whether an argument is `value`, as a header writes it.
-fn says(leaf: Token<'_>, value: &str) -> bool {
-    /// A byte written as `\u00xx`.
-    const LONGEST_ESCAPE: usize = 6;
+impl ParamHeader<'_> {
+    fn meet_namesake(&mut self, leaf: Token<'_>) {
+        let is_equal = text_of(leaf).is_some_and(|text| text == self.value);
+        self.namesake = match (self.namesake, is_equal) {
+            (Namesake::Absent | Namesake::Equal, true) => Namesake::Equal,
+            (Namesake::Differs, _) | (_, false) => Namesake::Differs,
+        };
+    }
+}
+
+/// An argument as a header writes it.
+fn text_of(leaf: Token<'_>) -> Option<Cow<'_, str>> {
     match leaf.kind() {
-        Kind::Boolean | Kind::Number => leaf.as_str() == value,
-        Kind::String => {
-            let len = leaf.as_str().len() - 2;
-            (value.len()..=value.len() * LONGEST_ESCAPE).contains(&len) && leaf.is(value)
-        }
-        Kind::Array | Kind::Null | Kind::Object => false,
+        Kind::Boolean | Kind::Number => Some(Cow::Borrowed(leaf.as_str())),
+        Kind::String => leaf.string().ok(),
+        Kind::Array | Kind::Null | Kind::Object => None,
     }
 }
 

@@ -103,25 +103,46 @@ pub(super) fn unescape(content: &str) -> String {
     let mut meant = String::with_capacity(content.len());
     let mut rest = content;
     while let Some((plain, escape)) = rest.split_once('\\') {
+        let (char, after) = unescape_one(escape);
         meant.push_str(plain);
-        let mut chars = escape.chars();
-        match chars.next() {
-            Some('b') => meant.push('\u{8}'),
-            Some('f') => meant.push('\u{c}'),
-            Some('n') => meant.push('\n'),
-            Some('r') => meant.push('\r'),
-            Some('t') => meant.push('\t'),
-            Some('u') => {
-                if let Some((char, len)) = code_point(chars.as_str().as_bytes()) {
-                    meant.push(char);
-                    rest = chars.as_str().get(len..).unwrap_or_default();
-                    continue;
-                }
-            }
-            other => meant.extend(other),
-        }
-        rest = chars.as_str();
+        meant.extend(char);
+        rest = after;
     }
     meant.push_str(rest);
     meant
+}
+
+/// Whether that is `text`, without making it.
+pub(super) fn stands_for(content: &str, mut text: &str) -> bool {
+    let mut rest = content;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        let (char, after) = unescape_one(escape);
+        let left = text.strip_prefix(plain).zip(char);
+        match left.and_then(|(left, char)| left.strip_prefix(char)) {
+            Some(left) => text = left,
+            None => return false,
+        }
+        rest = after;
+    }
+    text == rest
+}
+
+/// What an escape without its backslash stands for, and what comes after it.
+fn unescape_one(escape: &str) -> (Option<char>, &str) {
+    let mut chars = escape.chars();
+    let meant = match chars.next() {
+        Some('b') => Some('\u{8}'),
+        Some('f') => Some('\u{c}'),
+        Some('n') => Some('\n'),
+        Some('r') => Some('\r'),
+        Some('t') => Some('\t'),
+        Some('u') => {
+            let digits = chars.as_str();
+            let (char, len) = code_point(digits.as_bytes()).unzip();
+            let after = digits.get(len.unwrap_or_default()..);
+            return (char, after.unwrap_or_default());
+        }
+        other => other,
+    };
+    (meant, chars.as_str())
 }

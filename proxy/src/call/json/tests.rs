@@ -261,6 +261,8 @@ fn strings_stand_for_what_they_escape() {
         let token = scanner.value().unwrap();
         assert_eq!(token.string().unwrap(), meant);
         assert!(token.is(meant));
+        assert!(!token.is(&format!("{meant}x")));
+        assert!(!token.is(&format!("x{meant}")));
         assert_eq!(token.as_str(), body);
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::strings::unescape;
+use super::strings::{stands_for, unescape};
 use crate::call::fault::CallFault;
 
 /// The text of one JSON value, without white space around it: a slice of the body it was read from.
@@ -55,20 +55,22 @@ impl<'a> Token<'a> {
     /// # Errors
     /// [`CallFault::WrongType`] when it is not a string.
     pub fn string(self) -> Result<Cow<'a, str>, CallFault> {
-        let content = self
-            .0
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'))
-            .ok_or(CallFault::WrongType)?;
+        let content = self.content().ok_or(CallFault::WrongType)?;
         Ok(match memchr::memchr(b'\\', content.as_bytes()) {
             None => Cow::Borrowed(content),
             Some(_) => Cow::Owned(unescape(content)),
         })
     }
 
-    /// Whether it is a string that stands for `text`.
+    /// Whether it is a string that stands for `text`. Allocates nothing.
     pub fn is(self, text: &str) -> bool {
-        self.string().is_ok_and(|meant| meant == text)
+        let content = self.content();
+        content.is_some_and(|content| stands_for(content, text))
+    }
+
+    /// What is between the quotes of a string.
+    fn content(self) -> Option<&'a str> {
+        self.0.strip_prefix('"')?.strip_suffix('"')
     }
 
     /// Where it stands in the body it was read from.

@@ -206,9 +206,30 @@ fn arguments_in_headers_must_be_those_in_the_body() {
         let mismatch = Err(CallFault::HeaderMismatch(PARAM));
         assert_eq!(judge_tool(&[(name, value)]), mismatch, "{name}: {value}");
     }
+    // Several headers with one value, and one that has it only elsewhere.
+    let same = |name| (name, "3");
+    let some = ["mcp-param-days", "mcp-param-a", "mcp-param-b"].map(same);
+    assert_eq!(judge_tool(&some), Ok(()));
+    let place = [some.as_slice(), &[("mcp-param-place", "3")]].concat();
+    assert_eq!(judge_tool(&place), Err(CallFault::HeaderMismatch(PARAM)));
+
     let body = call("ping", "{}");
     let fields = [VERSION, (METHOD, "ping"), ("mcp-param-x", "1")];
     assert_eq!(judge(&fields, &body), Err(CallFault::HeaderMismatch(PARAM)));
+}
+
+#[test]
+fn of_arguments_named_alike_all_must_be_equal() {
+    let fields = [VERSION, (METHOD, "x"), ("mcp-param-a", "1")];
+    let judge = |arguments: &str| {
+        let body = call("x", &format!(r#"{{"arguments":{arguments}}}"#));
+        judge(&fields, &body)
+    };
+    assert_eq!(judge(r#"{"a":1,"A":"1"}"#), Ok(()));
+    for arguments in [r#"{"a":1,"A":2}"#, r#"{"a":2,"A":1}"#, r#"{"A":2,"b":1}"#] {
+        let mismatch = Err(CallFault::HeaderMismatch(PARAM));
+        assert_eq!(judge(arguments), mismatch, "{arguments}");
+    }
 }
 
 #[test]
