@@ -1,7 +1,7 @@
 //! The one body type that crosses the lane, in both directions.
 //!
-//! Frames pass as they come, data and trailers alike; nothing is gathered. A tap on the body counts, lets the
-//! stream's guard cut it, and closes the call's record exactly once.
+//! Frames pass as they come, data and trailers alike; only a call's request was gathered before. A tap on the body
+//! counts, lets the stream's guard cut it, and closes the call's record exactly once.
 
 mod ending;
 
@@ -202,10 +202,13 @@ impl LaneBody {
             Tap::Request(progress) => {
                 progress.bytes.fetch_add(length, Ordering::Relaxed);
                 if let Some(trailers) = frame.trailers_mut() {
-                    headers::strip_identity(trailers);
+                    headers::strip_trailers(trailers);
                 }
             }
             Tap::Response(tap) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::strip_session_ids(trailers);
+                }
                 tap.bytes = tap.bytes.saturating_add(length);
                 tap.ending
                     .passed(frame.data_ref().map(|data| &data[..]).unwrap_or_default());

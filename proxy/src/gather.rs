@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_ENCODING;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use http_body::Body;
@@ -40,7 +40,7 @@ pub(crate) struct Whole {
     pub(crate) hold: Hold,
 }
 
-/// Memory that bodies may hold while they are read and sent on, over all connections of a listener.
+/// Memory that bodies may hold while they are read and sent on: over all connections, or those of one peer.
 #[derive(Debug, Clone)]
 pub(crate) struct Room {
     taken: Arc<AtomicUsize>,
@@ -56,30 +56,30 @@ impl Room {
     }
 }
 
-/// A body's share of the room; given back on drop.
+/// A body's share of the rooms it takes it from; given back on drop.
 #[derive(Debug)]
 pub(crate) struct Hold {
-    taken: Arc<AtomicUsize>,
+    rooms: [Room; 2],
     bytes: usize,
 }
 
 impl Hold {
-    /// A share that is empty yet.
-    pub(crate) fn none(room: &Room) -> Self {
+    /// A share that is empty yet, of the room of all and of that of the peer.
+    pub(crate) fn none(all: &Room, peer: &Room) -> Self {
         Self {
-            taken: Arc::clone(&room.taken),
+            rooms: [all.clone(), peer.clone()],
             bytes: 0,
         }
     }
 
-    fn grow(&mut self, by: usize, bound: usize) -> Result<(), DenyReason> {
+    fn grow(&mut self, by: usize) -> Result<(), DenyReason> {
         self.bytes = self.bytes.saturating_add(by);
-        match self
-            .taken
-            .fetch_add(by, Ordering::Relaxed)
-            .saturating_add(by)
-            > bound
-        {
+        let mut is_full = false;
+        for room in &self.rooms {
+            let before = room.taken.fetch_add(by, Ordering::Relaxed);
+            is_full |= before.saturating_add(by) > room.bytes;
+        }
+        match is_full {
             true => Err(DenyReason::ReadingBusy),
             false => Ok(()),
         }
@@ -88,7 +88,9 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        for room in &self.rooms {
+            room.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -115,26 +117,32 @@ pub(crate) fn plan(
     head: &Parts,
     body: Incoming,
     grpc: GrpcTo,
-    room: &Room,
+    hold: Hold,
     limits: &Limits,
 ) -> Plan {
     if head.method != Method::POST {
-        return Plan::Ready(Ok(CallBody::Passing(None, body)));
+        // Methods are told apart by case (RFC 9110 §9.1), but not by every server.
+        let is_post_to_some = head.method.as_str().eq_ignore_ascii_case("POST");
+        return Plan::Ready(match is_post_to_some {
+            true => Err(DenyReason::MalformedRequest),
+            false => Ok(CallBody::Passing(None, body)),
+        });
     }
     let look = match (is_grpc_call(head), grpc) {
         // A path that may be A2A's is read too, to be refused.
         (true, _) if !matches!(GrpcCall::method(head.uri.path()), Ok(None)) => Look::Call,
         (true, GrpcTo::ItsOwn) => return Plan::Ready(Ok(CallBody::Passing(None, body))),
-        (true, GrpcTo::TheSame) | (false, _) if is_encoded(head) => {
-            return Plan::Ready(Err(DenyReason::ContentEncoding));
-        }
-        (true, GrpcTo::TheSame) | (false, _) => Look::Undecided,
+        (true, GrpcTo::TheSame) | (false, _) => match Text::of(head) {
+            Err(reason) => return Plan::Ready(Err(reason)),
+            Ok(Text::Json) => Look::Call,
+            Ok(Text::Unsaid) => Look::Undecided,
+        },
     };
     if body.is_end_stream() {
         return Plan::Ready(Ok(CallBody::Whole(Whole {
             bytes: Bytes::new(),
             trailers: None,
-            hold: Hold::none(room),
+            hold,
         })));
     }
     Plan::Read(Gather {
@@ -142,23 +150,66 @@ pub(crate) fn plan(
         so_far: SoFar::Nothing,
         trailers: None,
         look,
-        hold: Some(Hold::none(room)),
-        room_bytes: room.bytes,
+        hold: Some(hold),
         call_bytes: limits.call_bytes,
         time: limits.call_body,
         deadline: None,
     })
 }
 
-/// Whether a body has a coding that some servers undo before they read it (RFC 9110 §8.4).
-fn is_encoded(head: &Parts) -> bool {
-    head.headers.get_all(CONTENT_ENCODING).iter().any(|coding| {
-        !coding
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"identity")
-    })
+/// What a head says of how a body is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Text {
+    /// As JSON.
+    Json,
+    /// As something else, or it does not say; servers differ in whether they care.
+    Unsaid,
 }
+
+impl Text {
+    /// Reads `Content-Type` and `Content-Encoding`. No coding may lie between the bytes and what is read in them: some
+    /// servers undo any (RFC 9110 §8.4), and decode any charset, UTF-7 among them, in which ASCII can be written so
+    /// that it shows only then. JSON is UTF-8 (RFC 8259 §8.1).
+    fn of(head: &Parts) -> Result<Self, DenyReason> {
+        let is_identity = |coding: &HeaderValue| {
+            coding
+                .as_bytes()
+                .trim_ascii()
+                .eq_ignore_ascii_case(b"identity")
+        };
+        let mut kinds = head.headers.get_all(CONTENT_TYPE).iter();
+        let kind = kinds
+            .next()
+            .map(|kind| kind.as_bytes().to_ascii_lowercase());
+        let kind = String::from_utf8_lossy(kind.as_deref().unwrap_or_default());
+        if kinds.next().is_some() {
+            return Err(DenyReason::MalformedRequest);
+        }
+        let mut charsets = kind.split("charset").skip(1).map(|value| {
+            let value = value
+                .trim_start()
+                .trim_start_matches(['=', '*'])
+                .trim_start();
+            value.trim_start_matches('"')
+        });
+        if !head
+            .headers
+            .get_all(CONTENT_ENCODING)
+            .iter()
+            .all(is_identity)
+            || !charsets.all(|charset| charset.starts_with("utf-8") || charset.starts_with("utf8"))
+        {
+            return Err(DenyReason::ContentEncoding);
+        }
+        Ok(match kind.contains("json") {
+            true => Self::Json,
+            false => Self::Unsaid,
+        })
+    }
+}
+
+/// Blanks at the beginning after which a body is read as a call's, so that nobody looks at them again and again.
+const MAX_BLANKS: usize = 1024;
 
 /// What the beginning of a body looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,6 +238,7 @@ impl Look {
             text.get(..shown) == mark.get(..shown)
         };
         match text.first() {
+            None if beginning.len() > MAX_BLANKS => Self::Call,
             None => Self::Undecided,
             Some(b'{' | b'[') => Self::Call,
             Some(_) => match marks.iter().find(|mark| begins_like_a_mark(mark)) {
@@ -206,7 +258,6 @@ pub(crate) struct Gather {
     trailers: Option<HeaderMap>,
     look: Look,
     hold: Option<Hold>,
-    room_bytes: usize,
     call_bytes: usize,
     time: std::time::Duration,
     /// Set when the body makes us wait.
@@ -298,7 +349,7 @@ impl Gather {
     fn take_in(&mut self, data: Bytes) -> Result<(), DenyReason> {
         let length = self.so_far.bytes().len().saturating_add(data.len());
         if let Some(hold) = &mut self.hold {
-            hold.grow(data.len(), self.room_bytes)?;
+            hold.grow(data.len())?;
         }
         self.so_far.add(data);
         if self.look == Look::Undecided {
@@ -370,16 +421,50 @@ mod tests {
 
     #[test]
     fn what_bodies_hold_is_bounded_and_given_back() {
-        let room = Room::new(10);
-        let mut one = Hold::none(&room);
-        let mut two = Hold::none(&room);
-        assert_eq!(one.grow(6, room.bytes), Ok(()));
-        assert_eq!(two.grow(6, room.bytes), Err(DenyReason::ReadingBusy));
+        let (all, one_peer, other_peer) = (Room::new(10), Room::new(8), Room::new(8));
+        let mut one = Hold::none(&all, &one_peer);
+        assert_eq!(one.grow(6), Ok(()));
+        let mut two = Hold::none(&all, &one_peer);
+        assert_eq!(two.grow(3), Err(DenyReason::ReadingBusy));
         drop(two);
-        let mut three = Hold::none(&room);
-        assert_eq!(three.grow(4, room.bytes), Ok(()));
+        let mut three = Hold::none(&all, &other_peer);
+        assert_eq!(three.grow(4), Ok(()));
+        assert_eq!(three.grow(1), Err(DenyReason::ReadingBusy));
         drop((one, three));
-        assert_eq!(room.taken.load(Ordering::Relaxed), 0);
+        assert_eq!(all.taken.load(Ordering::Relaxed), 0);
+        assert_eq!(one_peer.taken.load(Ordering::Relaxed), 0);
+    }
+
+    fn text(content_type: &[&str]) -> Result<Text, DenyReason> {
+        let mut request = http::Request::post("/");
+        for kind in content_type {
+            request = request.header("content-type", *kind);
+        }
+        Text::of(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn json_is_told_by_its_type_too_and_comes_in_utf_8() {
+        for json in [
+            "application/json",
+            "Application/A2A+JSON; charset=UTF-8",
+            "text/json",
+        ] {
+            assert_eq!(text(&[json]), Ok(Text::Json), "{json}");
+        }
+        assert_eq!(text(&["text/plain; charset=\"utf-8\""]), Ok(Text::Unsaid));
+        assert_eq!(text(&[]), Ok(Text::Unsaid));
+        for other in [
+            "application/json; charset=utf-7",
+            "application/json;charset=utf-8;charset=utf-7",
+            "application/json; charset*=utf-16",
+            "application/json; charset",
+            "text/plain; CHARSET = \"utf-16\"",
+        ] {
+            assert_eq!(text(&[other]), Err(DenyReason::ContentEncoding), "{other}");
+        }
+        let twice = text(&["application/json", "text/plain"]);
+        assert_eq!(twice, Err(DenyReason::MalformedRequest));
     }
 
     #[test]

@@ -107,11 +107,11 @@ fn keep_te_trailers(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes every field that claims an identity.
+/// Removes every field that claims an identity, or that would have a call read otherwise than it is here.
 pub(crate) fn strip_identity(headers: &mut HeaderMap) {
     let mut claims: Vec<HeaderName> = Vec::new();
     for name in headers.keys() {
-        if claims_identity(name.as_str()) {
+        if claims_identity(name.as_str()) || misleads(name.as_str()) {
             claims.push(name.clone());
         }
     }
@@ -136,6 +136,51 @@ pub(crate) fn claims_identity(name: &str) -> bool {
         || IDENTITY_PREFIXES
             .iter()
             .any(|prefix| name.starts_with(prefix))
+}
+
+/// Names under which some frameworks look for another method than the request has.
+const METHOD_OVERRIDES: [&str; 3] = [
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+];
+
+/// Whether some servers read a field as something else than it is to us: another method, or a field that is compared
+/// with the body under its own name only.
+fn misleads(name: &str) -> bool {
+    let plain = match name.contains('_') {
+        true => name.replace('_', "-"),
+        false => return METHOD_OVERRIDES.contains(&name),
+    };
+    METHOD_OVERRIDES.contains(&&*plain) || is_said_of_the_body(&plain)
+}
+
+/// Whether a field repeats a part of the body, or says which session or revision it is of. Such fields are compared
+/// and opened under their own names; another spelling, or a place in the trailers, would go around that.
+fn is_said_of_the_body(name: &str) -> bool {
+    name.starts_with("mcp-") || name.starts_with("a2a-")
+}
+
+/// Removes from an answer's trailers what would be a session id that nobody has sealed.
+pub(crate) fn strip_session_ids(trailers: &mut HeaderMap) {
+    let is_session_id = |name: &&HeaderName| name.as_str().replace('_', "-") == "mcp-session-id";
+    let late: Vec<HeaderName> = trailers.keys().filter(is_session_id).cloned().collect();
+    for name in late {
+        trailers.remove(name);
+    }
+}
+
+/// Removes from trailers what has no place there: claims, and what has to be known before the body.
+pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
+    strip_identity(trailers);
+    let late: Vec<HeaderName> = trailers
+        .keys()
+        .filter(|name| is_said_of_the_body(name.as_str()))
+        .cloned()
+        .collect();
+    for name in late {
+        trailers.remove(name);
+    }
 }
 
 /// The authority a request is for: of its target (RFC 9112 §3.2.2, RFC 9113 §8.3.1) or of its `Host`.

@@ -12,21 +12,21 @@ use crate::call::Call;
 use crate::deny::{Denial, DenyReason};
 use crate::drain::Drain;
 use crate::forward::{Permitted, forward, refuse};
-use crate::gather::{self, CallBody, Plan, Room};
+use crate::gather::{self, CallBody, Hold, Plan, Room};
 use crate::guard::PullCause;
 use crate::headers::{self, UpstreamName};
 use crate::lane::{Closing, LaneLog};
 use crate::lifetime::Retires;
 use crate::limits::Limits;
 use crate::live::Live;
-use crate::mcp_session::{CallSession, McpSessions};
+use crate::mcp_session::{Begins, CallSession, McpSessions};
 use crate::metrics::ListenerMetrics;
 use crate::pool::Upstream;
 use crate::record::{CallOrigin, OpenCall};
 use crate::refusals::Refusals;
 use crate::routes::InboundRoutes;
 use crate::serve::{Answer, Calls, answer, serve};
-use crate::session::{CallSlot, PeerSide, Session};
+use crate::session::{BeingRead, CallSlot, PeerSide, Session};
 use crate::tls::{Established, TlsRefusal, TlsServer};
 use crate::transport::Socket;
 
@@ -47,7 +47,12 @@ impl Calls for InboundCalls {
     fn plan(&self, head: &Parts, body: Incoming) -> Plan {
         let lane = self.live.now();
         let grpc = lane.routes.grpc_to;
-        gather::plan(head, body, grpc, &lane.room, &lane.limits)
+        let hold = Hold::none(&lane.room, self.session.room());
+        gather::plan(head, body, grpc, hold, &lane.limits)
+    }
+
+    fn reads(&self) -> BeingRead {
+        self.session.reads()
     }
 
     fn call(&self, head: Parts, body: Result<CallBody, DenyReason>) -> Answer {
@@ -111,7 +116,7 @@ impl Inbound {
         body: Result<CallBody, DenyReason>,
     ) -> Answer {
         let call = Call::read(&head, &body, &self.limits);
-        let reply = call.reply_to();
+        let (reply, begins) = (call.reply_to(), Begins::of(&call));
         let record = match self.open_record(session, &call) {
             Ok(record) => record,
             Err(reason) => return answer(Denial::from(reason).response(&reply)),
@@ -122,7 +127,8 @@ impl Inbound {
             (Err(denial), _) => return answer(refuse(&denial, record, &reply)),
             (Ok(_), Err(reason)) => return answer(refuse(&reason.into(), record, &reply)),
         };
-        let (upstream, mcp_session) = match self.enter_session(session, upstream, &mut head) {
+        let (upstream, mcp_session) = match self.enter_session(session, upstream, begins, &mut head)
+        {
             Ok(entered) => entered,
             Err(denial) => return answer(refuse(&denial, record, &reply)),
         };
@@ -247,11 +253,13 @@ impl Inbound {
         &self,
         session: &Session,
         permitted: Arc<Upstream>,
+        begins: Begins,
         head: &mut Parts,
     ) -> Result<(Arc<Upstream>, CallSession), Denial> {
         match (&self.mcp_sessions, session.peer()) {
             (Some(sessions), Some(peer)) => {
-                sessions.enter(peer.lane.identity.spiffe_id(), permitted, &mut head.headers)
+                let peer = peer.lane.identity.spiffe_id();
+                sessions.enter(peer, permitted, begins, &mut head.headers)
             }
             _ => Ok((permitted, CallSession::Untouched)),
         }

@@ -19,6 +19,7 @@ use http::header::{HeaderName, HeaderValue};
 use pqlane_certs::clock::Clock;
 use pqlane_certs::spiffe_id::SpiffeId;
 
+use crate::call::Call;
 use crate::deny::{Denial, DenyReason};
 use crate::pool::Upstream;
 use crate::seal::{Age, Contents, Holder, Sealer, Subject};
@@ -58,6 +59,25 @@ impl fmt::Debug for McpSessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.backends.iter().map(|backend| &backend.name);
         f.debug_list().entries(names).finish()
+    }
+}
+
+/// What a call begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begins {
+    /// No session.
+    Nothing,
+    /// A session.
+    Session,
+}
+
+impl Begins {
+    /// `initialize` begins one (2025-11-25, "Session Management").
+    pub(crate) fn of(call: &Call<'_>) -> Self {
+        match call.operation.as_deref() {
+            Some("initialize") => Self::Session,
+            _ => Self::Nothing,
+        }
     }
 }
 
@@ -110,8 +130,8 @@ impl McpSessions {
         }
     }
 
-    /// Gives the backend that a call of `peer` goes to: the one that holds its session, or the next in turn for a
-    /// call without one. The session id is put in as that backend gave it.
+    /// Gives the backend that a call of `peer` goes to: the one that holds its session, the next in turn for a call that
+    /// begins one, and else the listener's workload. The session id is put in as that backend gave it.
     ///
     /// # Errors
     /// [`DenyReason::SessionUnknown`] for any session id that is not this peer's to use.
@@ -119,6 +139,7 @@ impl McpSessions {
         self: &Arc<Self>,
         peer: &SpiffeId,
         permitted: Arc<Upstream>,
+        begins: Begins,
         headers: &mut HeaderMap,
     ) -> Result<(Arc<Upstream>, CallSession), Denial> {
         for name in OTHER_SPELLINGS {
@@ -126,20 +147,24 @@ impl McpSessions {
         }
         if has_no_sessions(headers) {
             headers.remove(SESSION_ID);
-            let (_, upstream) = self.in_turn(permitted);
-            return Ok((upstream, CallSession::None));
+            return Ok((permitted, CallSession::None));
         }
         let Some(sealed) = only_value(headers).map_err(|Several| {
             Denial::with_detail(DenyReason::SessionUnknown, "several session ids")
         })?
         else {
-            let (backend, upstream) = self.in_turn(permitted);
+            let (backend, upstream) = self.in_turn(permitted, begins);
             let session = match backend {
                 None => CallSession::None,
                 Some(backend) => self.session(peer, backend, None),
             };
             return Ok((upstream, session));
         };
+        if !self.holds_sessions(&permitted) {
+            // A call for another server must not come to this one, which would be shown a body nobody has read.
+            let cause = "a session of the workload, beside a call that is not for it";
+            return Err(Denial::with_detail(DenyReason::SessionUnknown, cause));
+        }
         let (backend, upstream, original) = self.open(peer, &sealed)?;
         headers.insert(SESSION_ID, original.clone());
         let carried = Carried { sealed, original };
@@ -163,16 +188,18 @@ impl McpSessions {
         })
     }
 
-    /// The next backend, unless the call goes elsewhere than to the listener's workload: gRPC holds no sessions.
-    fn in_turn(&self, permitted: Arc<Upstream>) -> (Option<usize>, Arc<Upstream>) {
-        let holds_sessions = self
-            .backends
-            .first()
-            .is_some_and(|backend| Arc::ptr_eq(&backend.upstream, &permitted));
-        if !holds_sessions {
+    /// gRPC holds no sessions.
+    fn holds_sessions(&self, permitted: &Arc<Upstream>) -> bool {
+        let workload = self.backends.first();
+        workload.is_some_and(|backend| Arc::ptr_eq(&backend.upstream, permitted))
+    }
+
+    /// The next backend for a new session; the listener's workload, or whatever else was permitted, for other calls.
+    fn in_turn(&self, permitted: Arc<Upstream>, begins: Begins) -> (Option<usize>, Arc<Upstream>) {
+        if !self.holds_sessions(&permitted) {
             return (None, permitted);
         }
-        if self.backends.len() == 1 {
+        if self.backends.len() == 1 || begins == Begins::Nothing {
             return (Some(0), permitted);
         }
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.backends.len();
@@ -218,6 +245,11 @@ impl CallSession {
     /// # Errors
     /// [`DenyReason::SessionUnusable`] when the backend gave one that cannot be sealed.
     pub(crate) fn seal_new(&self, headers: &mut HeaderMap) -> Result<(), Denial> {
+        if let Self::None | Self::Sealed(_) = self {
+            for name in OTHER_SPELLINGS {
+                headers.remove(name);
+            }
+        }
         match self {
             Self::None => {
                 headers.remove(SESSION_ID);

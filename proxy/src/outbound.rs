@@ -13,7 +13,7 @@ use crate::caller::{Assurance, Caller, ProcessRule};
 use crate::deny::{Denial, DenyReason};
 use crate::drain::Drain;
 use crate::forward::{Permitted, forward, refuse};
-use crate::gather::{self, CallBody, GrpcTo, Plan, Room};
+use crate::gather::{self, CallBody, GrpcTo, Hold, Plan, Room};
 use crate::headers;
 use crate::lane::Direction;
 use crate::limits::Limits;
@@ -24,7 +24,7 @@ use crate::pool::Upstream;
 use crate::record::{CallOrigin, Line, OpenCall, Recorder};
 use crate::routes::OutboundRoutes;
 use crate::serve::{Answer, Calls, answer, serve};
-use crate::session::{CallSlot, Session, Sessions};
+use crate::session::{BeingRead, CallSlot, Session, Sessions};
 use crate::transport::{Socket, sniff};
 
 /// The calls of one local connection.
@@ -38,7 +38,12 @@ impl Calls for OutboundCalls {
     fn plan(&self, head: &Parts, body: Incoming) -> Plan {
         let lane = self.live.now();
         // What the peer's workload takes a body for is for the peer's sidecar to rule out.
-        gather::plan(head, body, GrpcTo::ItsOwn, &lane.room, &lane.limits)
+        let hold = Hold::none(&lane.room, self.session.room());
+        gather::plan(head, body, GrpcTo::ItsOwn, hold, &lane.limits)
+    }
+
+    fn reads(&self) -> BeingRead {
+        self.session.reads()
     }
 
     fn call(&self, head: Parts, body: Result<CallBody, DenyReason>) -> Answer {

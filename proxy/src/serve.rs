@@ -28,7 +28,7 @@ use crate::lifetime::Age;
 use crate::limits::Limits;
 use crate::metrics::ListenerMetrics;
 use crate::multiplex::{AtEnd, Gathered, Multiplexed};
-use crate::session::Session;
+use crate::session::{BeingRead, Session};
 use crate::tls::with_causes;
 use crate::transport::HttpVersion;
 
@@ -39,6 +39,9 @@ pub(crate) type Answer = Either<Forwarding, Ready<Result<Response<LaneBody>, Inf
 pub(crate) trait Calls: Send + Sync + 'static {
     /// What is done with a request's body before the call is judged.
     fn plan(&self, head: &Parts, body: Incoming) -> Plan;
+
+    /// Counts a call whose body is being read.
+    fn reads(&self) -> BeingRead;
 
     /// Judges a call and carries it.
     fn call(&self, head: Parts, body: Result<CallBody, DenyReason>) -> Answer;
@@ -52,7 +55,7 @@ struct Called<C> {
 
 enum Stage {
     Answered(Answer),
-    Reading(Option<Box<Parts>>, Gather),
+    Reading(Option<Box<Parts>>, Gather, BeingRead),
 }
 
 impl<C: Calls> Called<C> {
@@ -60,7 +63,7 @@ impl<C: Calls> Called<C> {
         let (head, body) = request.into_parts();
         let stage = match calls.plan(&head, body) {
             Plan::Ready(body) => Stage::Answered(calls.call(head, body)),
-            Plan::Read(gather) => Stage::Reading(Some(Box::new(head)), gather),
+            Plan::Read(gather) => Stage::Reading(Some(Box::new(head)), gather, calls.reads()),
         };
         Self {
             stage,
@@ -77,7 +80,7 @@ impl<C: Calls> Future for Called<C> {
         loop {
             match &mut this.stage {
                 Stage::Answered(answer) => return Pin::new(answer).poll(context),
-                Stage::Reading(head, gather) => {
+                Stage::Reading(head, gather, _counted) => {
                     let body = ready!(Pin::new(gather).poll(context));
                     let Some(head) = head.take() else {
                         // Ready once already; hyper does not poll again.

@@ -17,6 +17,7 @@ use pqlane_certs::spiffe_id::SpiffeId;
 use slab::Slab;
 
 use crate::deny::DenyReason;
+use crate::gather::Room;
 use crate::guard::{Guards, PullCause, StreamGuard};
 use crate::lane::LaneLog;
 use crate::lifetime::Lifetime;
@@ -58,10 +59,23 @@ impl Live {
 }
 
 /// What one SPIFFE ID holds now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct PeerLoad {
     connections: AtomicUsize,
     calls: AtomicUsize,
+    /// What the bodies of its calls hold.
+    room: Room,
+}
+
+impl PeerLoad {
+    /// One peer may hold a quarter of what all may.
+    fn new(limits: &Limits) -> Arc<Self> {
+        Arc::new(Self {
+            connections: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+            room: Room::new(limits.calls_bytes / 4),
+        })
+    }
 }
 
 impl Sessions {
@@ -166,9 +180,11 @@ impl Sessions {
             guards: Guards::default(),
             judged: AtomicU64::new(peer.as_ref().map_or(0, |peer| peer.epoch)),
             peer,
-            load: place
-                .as_ref()
-                .map_or_else(Arc::default, |place| Arc::clone(&place.load)),
+            load: place.as_ref().map_or_else(
+                || PeerLoad::new(&self.limits),
+                |place| Arc::clone(&place.load),
+            ),
+            reading: Arc::default(),
             _place: place,
             members,
             calls: AtomicU64::new(0),
@@ -184,7 +200,10 @@ impl Sessions {
     /// A place among the connections of one SPIFFE ID.
     fn place(self: &Arc<Self>, peer: &SpiffeId) -> Result<PeerPlace, DenyReason> {
         let mut peers = lock(&self.peers);
-        let load = Arc::clone(peers.entry(peer.clone()).or_default());
+        let load = peers
+            .entry(peer.clone())
+            .or_insert_with(|| PeerLoad::new(&self.limits));
+        let load = Arc::clone(load);
         if load.connections.load(Ordering::Relaxed) >= self.limits.connections_per_peer {
             return Err(DenyReason::TooMany);
         }
@@ -226,6 +245,8 @@ pub(crate) struct Session {
     /// Epoch of the rules by which the peer was judged last.
     judged: AtomicU64,
     load: Arc<PeerLoad>,
+    /// Bodies that are being read, before their calls begin.
+    reading: Arc<AtomicUsize>,
     _place: Option<PeerPlace>,
     members: String,
     calls: AtomicU64,
@@ -315,9 +336,20 @@ impl Session {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Calls open now.
+    /// Calls open now, and those that are still being read.
     pub(crate) fn calls_open(&self) -> usize {
-        self.guards.len()
+        self.guards.len() + self.reading.load(Ordering::Relaxed)
+    }
+
+    /// Counts a call whose body is being read.
+    pub(crate) fn reads(&self) -> BeingRead {
+        self.reading.fetch_add(1, Ordering::Relaxed);
+        BeingRead(Arc::clone(&self.reading))
+    }
+
+    /// What the bodies of the peer's calls may hold.
+    pub(crate) fn room(&self) -> &Room {
+        &self.load.room
     }
 
     /// Numbers a call.
@@ -352,6 +384,16 @@ impl Drop for Session {
     fn drop(&mut self) {
         let peer = self.peer.as_ref().map(|peer| peer.lane.spiffe_id());
         lock(&self.sessions.live).forget(self.key, peer);
+    }
+}
+
+/// A call whose body is being read; counted until dropped.
+#[derive(Debug)]
+pub(crate) struct BeingRead(Arc<AtomicUsize>);
+
+impl Drop for BeingRead {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

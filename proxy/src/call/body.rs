@@ -122,8 +122,11 @@ impl<'a> Call<'a> {
         if self.binding != Binding::Grpc && GrpcCall::method(uri.path())?.is_some() {
             return Err(ambiguous("A2A's gRPC service, asked for as something else"));
         }
-        let Some(call) = RestCall::read(head.method.as_str(), uri.path(), uri.query())? else {
-            return Ok(None);
+        let call = match RestCall::read(head.method.as_str(), uri.path(), uri.query()) {
+            Ok(Some(call)) => call,
+            // Such as `PUT /tasks/1`: A2A has no such call, and other interfaces may.
+            Ok(None) | Err(PathFault::Method) => return Ok(None),
+            Err(fault) => return Err(fault.into()),
         };
         self.protocol = Protocol::A2a;
         self.binding = Binding::HttpJson;
@@ -163,13 +166,28 @@ impl<'a> Call<'a> {
             params.task_id,
             message.and_then(|message| message.task_id),
         ] {
-            if let Some(named) = text(named)?
-                && self.task.as_ref() != Some(&named)
-            {
-                return Err(ambiguous("the task is named in two ways"));
-            }
+            self.must_name_the_task(text(named)?)?;
         }
-        Ok(())
+        self.read_push_configs(&params)
+    }
+
+    fn must_name_the_task(&self, named: Option<Cow<'_, str>>) -> Result<(), Denial> {
+        match named {
+            Some(named) if self.task.as_deref() != Some(&*named) => {
+                Err(ambiguous("the task is named in two ways"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Where reports on a task go is said beside the task, and names it again; in 0.3's protobuf by resource names.
+    fn read_push_configs(&self, params: &Params<'_>) -> Result<(), Denial> {
+        for config in params.push_configs()? {
+            self.must_name_the_task(text(config.task_id)?)?;
+            self.must_name_the_task(task_of_resource(config.name)?)?;
+        }
+        self.must_name_the_task(task_of_resource(params.parent)?)?;
+        self.must_name_the_task(task_of_resource(params.name)?)
     }
 
     fn read_rpc(
@@ -259,7 +277,21 @@ impl<'a> Call<'a> {
                 .and_then(|message| message.context_id),
             _ => None,
         })?;
-        Ok(())
+        self.read_push_configs(params)
+    }
+}
+
+/// The task in a resource name, `tasks/ID` and what may follow.
+fn task_of_resource(name: Option<Token<'_>>) -> Result<Option<Cow<'_, str>>, Denial> {
+    let Some(name) = text(name)? else {
+        return Ok(None);
+    };
+    let task = name
+        .strip_prefix("tasks/")
+        .and_then(|rest| rest.split('/').next());
+    match task {
+        Some(task) => Ok(Some(task.to_owned().into())),
+        None => Err(ambiguous("a resource name that is no task's")),
     }
 }
 
@@ -270,9 +302,10 @@ fn never_read_as_a2a(head: &Parts) -> Result<(), Denial> {
     if GrpcCall::method(uri.path())?.is_some() {
         return Err(ambiguous("A2A's gRPC service, asked for without POST"));
     }
-    match RestCall::read(head.method.as_str(), uri.path(), uri.query())? {
-        None => Ok(()),
-        Some(_) => Err(ambiguous(
+    match RestCall::read(head.method.as_str(), uri.path(), uri.query()) {
+        Ok(None) | Err(PathFault::Method) => Ok(()),
+        Err(fault) => Err(fault.into()),
+        Ok(Some(_)) => Err(ambiguous(
             "a path of A2A's HTTP+JSON binding, asked for as gRPC",
         )),
     }

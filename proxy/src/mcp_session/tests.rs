@@ -59,7 +59,8 @@ impl Lane {
 
     fn enter(&self, headers: &mut HeaderMap) -> Result<(Arc<Upstream>, CallSession), Denial> {
         let permitted = Arc::clone(&self.one);
-        self.sessions.enter(&self.planner, permitted, headers)
+        self.sessions
+            .enter(&self.planner, permitted, Begins::Session, headers)
     }
 
     /// Begins a session: the backend that holds it, and its id.
@@ -98,9 +99,12 @@ fn what_goes_elsewhere_takes_no_turn_and_gives_no_session() {
     let lane = Lane::new("two");
     let grpc = upstream("127.0.0.1:3");
     let permitted = Arc::clone(&grpc);
-    let entered = lane
-        .sessions
-        .enter(&lane.planner, permitted, &mut HeaderMap::new());
+    let entered = lane.sessions.enter(
+        &lane.planner,
+        permitted,
+        Begins::Session,
+        &mut HeaderMap::new(),
+    );
     let (upstream, session) = entered.unwrap();
     assert!(Arc::ptr_eq(&upstream, &grpc));
     let mut answer = carrying("s-1");

@@ -51,6 +51,11 @@ impl Line {
     /// Adds a string, escaped; cut if a peer made it very long.
     pub(crate) fn text(mut self, name: &'static str, value: &str) -> Self {
         self.name(name);
+        self.push_text(value);
+        self
+    }
+
+    fn push_text(&mut self, value: &str) {
         let mut end = value.len().min(MAX_TEXT_BYTES);
         while !value.is_char_boundary(end) {
             end -= 1;
@@ -59,7 +64,6 @@ impl Line {
         self.0.push('"');
         escape_into(&mut self.0, kept);
         self.0.push_str(if rest.is_empty() { "\"" } else { "…\"" });
-        self
     }
 
     /// Adds a string if there is one.
@@ -84,14 +88,15 @@ impl Line {
         self
     }
 
-    /// Adds a list of strings.
+    /// Adds a list of strings, each cut as [`Self::text`] cuts it.
     pub(crate) fn texts<T: AsRef<str>>(mut self, name: &'static str, values: &[T]) -> Self {
         self.name(name);
         self.0.push('[');
         for (index, value) in values.iter().enumerate() {
-            self.0.push_str(if index == 0 { "\"" } else { ",\"" });
-            escape_into(&mut self.0, value.as_ref());
-            self.0.push('"');
+            if index > 0 {
+                self.0.push(',');
+            }
+            self.push_text(value.as_ref());
         }
         self.0.push(']');
         self

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use pqlane_certs::revocation::{DenyEntry, DenyList};
+use pqlane_certs::revocation::{DenyEntry, DenyList, MAX_DENY_ENTRIES};
 use pqlane_certs::verifier::PeerIdentity;
 use rustls::pki_types::UnixTime;
 
@@ -12,7 +12,8 @@ use super::Revocation;
 /// The entries in the form that is asked.
 #[derive(Debug, Default)]
 pub(super) struct InForce {
-    list: DenyList,
+    /// Each as long as a list may be.
+    lists: Vec<DenyList>,
     by_entry: HashMap<DenyEntry, Arc<Revocation>>,
     /// When the first of them is over.
     first_over: Option<UnixTime>,
@@ -29,13 +30,14 @@ impl InForce {
             }
         }
         let first_over = all.values().filter_map(|revocation| revocation.until).min();
-        let list = DenyList::of(by_entry.keys().cloned()).unwrap_or_else(|error| {
-            // The capacity is far below the bound of a list.
-            tracing::error!(%error, "too many revocations");
-            DenyList::default()
-        });
+        let entries: Vec<DenyEntry> = by_entry.keys().cloned().collect();
+        let lists = entries
+            .chunks(MAX_DENY_ENTRIES)
+            // No chunk is longer than a list may be, which is all that can be wrong with it.
+            .filter_map(|chunk| DenyList::of(chunk.iter().cloned()).ok())
+            .collect();
         Self {
-            list,
+            lists,
             by_entry,
             first_over,
         }
@@ -48,7 +50,9 @@ impl InForce {
 
     /// The entry that names a peer.
     pub(super) fn naming(&self, peer: &PeerIdentity) -> Option<&Arc<Revocation>> {
-        self.by_entry.get(&self.list.denies(peer)?)
+        let mut lists = self.lists.iter();
+        self.by_entry
+            .get(&lists.find_map(|list| list.denies(peer))?)
     }
 }
 

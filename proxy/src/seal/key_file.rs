@@ -14,8 +14,8 @@ use super::{Keyring, KeyringError};
 /// Permission bits of a file's mode.
 const PERMISSIONS: u32 = 0o7777;
 
-/// What lets everybody read or write.
-const OTHERS: u32 = 0o007;
+/// What lets everybody read or write, or the group put another key in place.
+const OTHERS: u32 = 0o027;
 
 /// What lets the group read or write.
 const GROUP: u32 = 0o070;

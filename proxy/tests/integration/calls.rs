@@ -85,6 +85,12 @@ async fn an_encoded_call_is_refused() {
     }
     let answer = lane.post(&[("content-encoding", "identity")], "{}").await;
     assert_eq!(answer.status, 200);
+    // What is no JSON to us is to who decodes UTF-7.
+    let utf7 = ("content-type", "application/json; charset=utf-7");
+    let answer = lane.post(&[utf7], "+AHs-\"jsonrpc\":\"2.0\"}").await;
+    assert_eq!(answer.status, 415);
+    lane.assert_refused(&answer, DenyReason::ContentEncoding, "")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -341,4 +347,39 @@ async fn a_refused_call_is_answered_in_its_own_protocol() {
     assert_eq!(said["error"]["status"], "PERMISSION_DENIED");
     assert_eq!(said["error"]["details"][0]["reason"], "route-not-allowed");
     assert_eq!(workload.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_body_takes_long_is_not_cut_for_being_idle() {
+    let mut lane = Lane::with("request_head_seconds = 1\nconnection_idle_seconds = 1").await;
+    let (hand, body) = held();
+    hand.send("{\"a\":").await;
+    let request = lane.client.request("POST", "/mcp").body(body).unwrap();
+    let (answer, ()) = tokio::join!(lane.client.send(request), async move {
+        for _ in 0..5 {
+            tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+            hand.send(" ").await;
+        }
+        hand.send("1}").await;
+    });
+    assert_eq!(Answer::read(answer).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_method_that_some_take_for_post_is_refused_and_overrides_are_taken_away() {
+    let mut lane = Lane::new().await;
+    let request = lane
+        .client
+        .request("post", "/mcp")
+        .body(full(tools_call("", "")));
+    let answer = lane.client.call(request.unwrap()).await;
+    assert_eq!(answer.status, 400);
+    lane.assert_refused(&answer, DenyReason::MalformedRequest, "")
+        .await;
+    let fields = [("x-http-method-override", "DELETE"), ("mcp_name", "other")];
+    assert_eq!(lane.post(&fields, tools_call("", "")).await.status, 200);
+    let seen = next_seen(&mut lane.reached).await;
+    for (name, _) in fields {
+        assert_eq!(seen.values(name), [""; 0], "{name}");
+    }
 }

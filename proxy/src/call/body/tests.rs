@@ -17,7 +17,7 @@ fn whole(body: impl Into<Bytes>) -> Result<CallBody, DenyReason> {
     Ok(CallBody::Whole(Whole {
         bytes: body.into(),
         trailers: None,
-        hold: Hold::none(&Room::new(1)),
+        hold: Hold::none(&Room::new(1), &Room::new(1)),
     }))
 }
 
@@ -204,4 +204,42 @@ fn a_task_beside_the_message_is_refused() {
     assert_eq!(context(&send, &plain), Ok(Some("c".into())));
     let beside = json!({ "message": message, "taskId": "t-1" }).to_string();
     assert_eq!(context(&send, &beside), Err(DenyReason::AmbiguousCall));
+}
+
+#[test]
+fn a_task_is_named_once_more_where_its_reports_go() {
+    let send = |inner: serde_json::Value| {
+        let message = json!({ "taskId": "mine" });
+        let params = json!({ "message": message, "configuration": inner });
+        read(&head("POST", "/", &[]), &rpc("SendMessage", params)).map(|said| said.3)
+    };
+    let config = |task: &str| json!({ "taskPushNotificationConfig": { "taskId": task, "url": "https://a" } });
+    assert_eq!(send(config("mine")), Ok("mine".to_owned()));
+    assert_eq!(send(config("yours")), Err(DenyReason::AmbiguousCall));
+
+    let create = |name: &str| {
+        let params = json!({ "taskId": "mine", "parent": name });
+        let method = "tasks/pushNotificationConfig/set";
+        read(&head("POST", "/", &[]), &rpc(method, params)).map(|said| said.3)
+    };
+    assert_eq!(create("tasks/mine"), Ok("mine".to_owned()));
+    for other in [
+        "tasks/yours",
+        "tasks/yours/pushNotificationConfigs/1",
+        "mine",
+    ] {
+        assert_eq!(create(other), Err(DenyReason::AmbiguousCall), "{other}");
+    }
+}
+
+#[test]
+fn what_a2a_does_not_have_is_left_to_other_interfaces() {
+    for (method, path) in [
+        ("PUT", "/tasks/7"),
+        ("PATCH", "/api/tasks/7"),
+        ("POST", "/tasks"),
+    ] {
+        let said = read(&head(method, path, &[]), "{}").unwrap();
+        assert_eq!(said.0, Protocol::Http, "{method} {path}");
+    }
 }
