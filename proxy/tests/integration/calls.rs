@@ -85,6 +85,7 @@ async fn an_encoded_call_is_refused() {
     }
     let answer = lane.post(&[("content-encoding", "identity")], "{}").await;
     assert_eq!(answer.status, 200);
+    next_seen(&mut lane.reached).await;
     // What is no JSON to us is to who decodes UTF-7.
     let utf7 = ("content-type", "application/json; charset=utf-7");
     let answer = lane.post(&[utf7], "+AHs-\"jsonrpc\":\"2.0\"}").await;

@@ -59,8 +59,15 @@ async fn call(client: &mut Client, method: &str, path: &str, ids: &[&str]) -> An
     for id in ids {
         request = request.header(SESSION_ID, *id);
     }
-    client.call(request.body(full("{}")).unwrap()).await
+    let body = match ids {
+        [] => INITIALIZE,
+        [..] => "{}",
+    };
+    client.call(request.body(full(body)).unwrap()).await
 }
+
+/// What begins a session.
+const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
 
 /// Begins a session and gives its id.
 async fn begin(client: &mut Client) -> String {
@@ -362,4 +369,55 @@ async fn session_ids_pass_where_sealing_is_off() {
     let mut client = world.agent().http2(ingress.address()).await;
     assert_eq!(begin(&mut client).await, "one-0");
     assert_eq!(uses(&mut client, "one-0").await, "one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_call_that_begins_a_session_takes_a_turn_among_backends() {
+    let world = World::new();
+    let (one, two) = (server("one").await, server("two").await);
+    let second = format!(
+        "[[inbound.backend]]\nname = \"two\"\nworkload = \"http://{}\"",
+        two.address
+    );
+    let ingress = world
+        .sidecar(MCP)
+        .towards_workload_with(one.address, &second);
+    let ingress = ingress.start().await;
+    let mut client = world.agent().http2(ingress.address()).await;
+    for _ in 0..4 {
+        let answer = client.post("/message:send", "{}").await;
+        assert_eq!(answer.header("x-server"), Some("one"));
+    }
+    let mut begun = Vec::new();
+    for _ in 0..2 {
+        let id = begin(&mut client).await;
+        begun.push(uses(&mut client, &id).await);
+    }
+    assert_eq!(begun, ["one", "two"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_takes_no_body_that_nobody_has_read_to_the_workload() {
+    let world = World::new();
+    let server = server("one").await;
+    let grpc = Workload::start(Version::Http2, |_request| async {
+        Response::new(full("grpc"))
+    })
+    .await;
+    let lines = format!("grpc_workload = \"http://{}\"", grpc.address);
+    let ingress = world
+        .sidecar(MCP)
+        .towards_workload_with(server.address, &lines);
+    let ingress = ingress.start().await;
+    let mut client = world.agent().http2(ingress.address()).await;
+    let id = begin(&mut client).await;
+    let calls = server.count();
+    let request = client
+        .request("POST", "/mcp")
+        .header("content-type", "application/grpc")
+        .header(SESSION_ID, &id)
+        .body(full(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#));
+    let answer = client.call(request.unwrap()).await;
+    assert_eq!(answer.status, 404, "{answer:?}");
+    assert_eq!((server.count(), grpc.count()), (calls, 0));
 }

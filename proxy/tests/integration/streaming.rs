@@ -143,9 +143,10 @@ async fn grpc_streams_in_full_duplex() {
     let world = World::new();
     let (workload, mut calls) = holding(Version::Http2).await;
     let lines = format!("grpc_workload = \"http://{}\"", workload.address);
+    let plain = Workload::ok().await;
     let ingress = world.sidecar(MCP);
     let ingress = ingress
-        .towards_workload_with(workload.address, &lines)
+        .towards_workload_with(plain.address, &lines)
         .start()
         .await;
     let egress = world.egress(ingress.address()).await;
