@@ -34,7 +34,8 @@ pub(crate) struct Asked {
 pub(crate) enum AskedError {
     /// No JSON, not these members, or not of these kinds.
     #[error(
-        "the body is not what this call takes: {0}; accepted is {{\"spiffe_id\": …}}, {{\"svid_serial\": …}} or {{\"trust_domain\": …}}, with \"reason\" and, if it is to end by itself, \"duration_seconds\""
+        "the body is not what this call takes: {}; accepted is {{\"spiffe_id\": …}}, {{\"svid_serial\": …}} or {{\"trust_domain\": …}}, with \"reason\" and, if it is to end by itself, \"duration_seconds\"",
+        on_one_line(.0)
     )]
     Body(#[from] serde_json::Error),
     /// A duration of nothing, or of more than a century.
@@ -61,6 +62,16 @@ pub(crate) enum AskedError {
         "exactly one of spiffe_id, svid_serial and trust_domain says who is meant; only svid_serial may have trust_domain beside it"
     )]
     Who,
+}
+
+/// What an error says, though it repeats names that the caller chose: in a terminal or a log they are to do nothing.
+fn on_one_line(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let escaped = said.chars().map(|character| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    });
+    escaped.collect()
 }
 
 #[derive(Deserialize)]
@@ -185,6 +196,10 @@ mod tests {
             (
                 format!("{id},\"reason\":\"r\",\"user\":\"u\""),
                 "unknown field `user`",
+            ),
+            (
+                format!("{id},\"reason\":\"r\",\"u\\nser\":\"u\""),
+                "unknown field `u\\nser`",
             ),
             (format!("{id},{id},\"reason\":\"r\""), "duplicate field"),
             (
