@@ -122,8 +122,12 @@ pub(crate) fn plan(
 ) -> Plan {
     if head.method != Method::POST {
         // Methods are told apart by case (RFC 9110 §9.1), but not by every server.
-        let is_post_to_some = head.method.as_str().eq_ignore_ascii_case("POST");
-        return Plan::Ready(match is_post_to_some {
+        let has_small_letters = head
+            .method
+            .as_str()
+            .bytes()
+            .any(|byte| byte.is_ascii_lowercase());
+        return Plan::Ready(match has_small_letters {
             true => Err(DenyReason::MalformedRequest),
             false => Ok(CallBody::Passing(None, body)),
         });

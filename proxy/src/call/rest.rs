@@ -76,6 +76,8 @@ enum Verb {
     Delete,
     /// `HEAD` as well: frameworks answer it by doing what `GET` does (RFC 9110 §9.3.2).
     Get,
+    /// Any that A2A does not use.
+    Other,
     Post,
 }
 
@@ -239,12 +241,16 @@ impl Shape {
             "DELETE" => Verb::Delete,
             "GET" | "HEAD" => Verb::Get,
             "POST" => Verb::Post,
-            _ => return Err(PathFault::Method),
+            _ => Verb::Other,
         };
         let known = self.operations.iter().find(|(known, _)| *known == verb);
         known
             .map(|(_, operation)| *operation)
-            .ok_or(PathFault::Method)
+            .ok_or(match self.pieces.last() {
+                // Without the verb's method, some servers take `a:cancel` for the id of a task.
+                Some(Piece::TaskVerb(_)) => PathFault::IdColon,
+                _ => PathFault::Method,
+            })
     }
 }
 

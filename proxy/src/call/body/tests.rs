@@ -242,4 +242,7 @@ fn what_a2a_does_not_have_is_left_to_other_interfaces() {
         let said = read(&head(method, path, &[]), "{}").unwrap();
         assert_eq!(said.0, Protocol::Http, "{method} {path}");
     }
+    // To some servers this is the task `7:cancel`.
+    let refused = read(&head("GET", "/tasks/7:cancel", &[]), "");
+    assert_eq!(refused, Err(DenyReason::AmbiguousPath));
 }

@@ -85,13 +85,22 @@ fn reads_every_shape_below_any_base_path_and_tenant() {
 #[test]
 fn any_other_method_on_such_a_path_is_refused_and_options_asks_for_nothing() {
     for (_, path, _) in CALLS {
+        let is_task_verb = path.ends_with(":cancel") || path.ends_with(":subscribe");
         for method in ["PUT", "PATCH", "TRACE", "get", "QUERY"] {
-            refused(method, path, PathFault::Method);
+            refused(
+                method,
+                path,
+                match is_task_verb {
+                    true => PathFault::IdColon,
+                    false => PathFault::Method,
+                },
+            );
         }
         assert_eq!(read("OPTIONS", path), Ok(None), "{path}");
     }
     refused("GET", "/message:send", PathFault::Method);
-    refused("GET", "/tasks/t1:cancel", PathFault::Method);
+    refused("GET", "/tasks/t1:cancel", PathFault::IdColon);
+    refused("PUT", "/tasks/t1:subscribe", PathFault::IdColon);
     refused("POST", "/tasks/t1", PathFault::Method);
     refused("DELETE", "/tasks/t1", PathFault::Method);
     refused("POST", "/tasks", PathFault::Method);
